@@ -25,6 +25,28 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """A prompt that a model has read: the handle of its root and what reading it costs a search that runs alone.
+
+    (A model that has the image or the whole prompt in its cache does less; the cost stays what it would be, so that meters compare.)
+    """
+
+    handle: Handle
+    prefill_tokens: int = 0
+    """Image, question and whatever else the model reads or writes before the first step, in tokens."""
+    vision_calls: int = 0
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a model's token-forwards cost: FLOPs a token and an encoded image, bytes of keys and values a token. Zero where unknown."""
+
+    flops_per_token: float = 0.0
+    flops_per_image: float = 0.0
+    kv_bytes_per_token: float = 0.0
+
+
+@dataclass(frozen=True)
 class Draw:
     """Draw text below `parent`.
 
@@ -71,15 +93,18 @@ class Scored:
 
     rewards: tuple[float, ...]
     handles: tuple[Handle, ...]
+    tokens: tuple[int, ...] = ()
+    """Tokens read for each piece, its tag included."""
 
 
 class Policy(Protocol):
     """Whatever can write the next step: the torch engine, a server, a script."""
 
     name: str
+    costs: Costs
 
-    def open(self, prompts: Sequence[Prompt]) -> list[Handle]:
-        """Read image and question once; the handle of each prompt's root."""
+    def open(self, prompts: Sequence[Prompt]) -> list[Opened]:
+        """Read image and question once. Equal prompts may share a root; each must still be closed."""
         ...
 
     def draw(self, requests: Sequence[Draw]) -> list[list[Piece]]:
@@ -95,9 +120,10 @@ class Scorer(Protocol):
     """Whatever can say how good a step is: the step-tag reward model, a judge, the truth of a world, a script."""
 
     name: str
+    costs: Costs
 
-    def open(self, prompts: Sequence[Prompt]) -> list[Handle]:
-        """Read image and question once; the handle of each prompt's root."""
+    def open(self, prompts: Sequence[Prompt]) -> list[Opened]:
+        """Read image and question once. Equal prompts may share a root; each must still be closed."""
         ...
 
     def score(self, requests: Sequence[ToScore]) -> list[Scored]:
