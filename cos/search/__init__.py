@@ -1,0 +1,1 @@
+"""Search: methods that ask (generators), a scheduler that answers them in full batches, and the trace they leave. No torch."""
