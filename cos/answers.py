@@ -15,13 +15,13 @@ from cos.chain import REFUSAL
 
 _MINUS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"), "-")
 _QUOTES = {ord(quote): "'" for quote in "\u2018\u2019\u02bc\u0060\u00b4"} | {ord(quote): '"' for quote in "\u201c\u201d"}
-_ENDS = r"[\s.,;:!?'\"()\[\]{}*_]"
-_OUTER = re.compile(rf"^(?:(?!\.\d){_ENDS})+|{_ENDS}+$")
+_ENDS = " .,;:!?'\"()[]{}*_"
+_LEAD = re.compile(rf"(?:(?!\.\d)[{re.escape(_ENDS)}])*")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!,?\d)")
-_NUMBER = re.compile(r"([$€£¥]?) ?([+-]?) ?([$€£¥]?) ?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?(?: ?(\D*))?")
+_NUMBER = re.compile(r"([$€£¥]?) ?([+-]?) ?([$€£¥]?) ?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d{1,2})?(?: ?(\D*))?")
 _NORMAL_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _REFUSALS = re.compile(
-    r"(?:(?:i'm )?sorry\W+(?:but )?)?(?:(?:i|we|you|one|it|this|that|the answer|the question) )?(?:is )?"
+    r"(?:(?:i'm )?sorry[\W_]+(?:but )?)?(?:(?:i|we|you|one|it|this|that|the answer|the question) )?(?:is )?"
     r"(?:(?:cannot|can not|can't|cant|could not|couldn't) "
     r"(?:tell|say|see|know|answer|determine|help|process|be (?:told|seen|determined|answered|known))"
     r"|not (?:shown|visible|in the (?:picture|image|chart)|enough information)|(?:do not|don't) know|insufficient information)\b.*"
@@ -67,7 +67,7 @@ def normalise(text: str) -> str:
     Normal forms are stable (`normalise(normalise(x)) == normalise(x)`); text of punctuation alone becomes the empty string.
     """
     plain = " ".join(text.translate(_MINUS | _QUOTES).casefold().split())
-    plain = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), _OUTER.sub("", plain))
+    plain = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), _trim(plain))
     if _REFUSALS.fullmatch(plain):
         return REFUSAL
     items = (_item(part) for part in plain.split(","))
@@ -172,9 +172,14 @@ def in_order(given: str | None, gold: str | None) -> bool:
     return bool(theirs) and len(ours) == len(theirs) and all(map(match, ours, theirs))
 
 
+def _trim(text: str) -> str:
+    """Without punctuation at the ends, but for the point of `.5`."""
+    return _LEAD.sub("", text, count=1).rstrip(_ENDS)
+
+
 def _item(part: str) -> str:
     """Normal form of one item of an answer that is already in lower case with single spaces."""
-    part = _OUTER.sub("", part)
+    part = _trim(part)
     head, _, tail = part.partition(" ") if part.partition(" ")[2] in UNITS else part.rpartition(" ")
     if part in _WORDS:
         return _WORDS[part]

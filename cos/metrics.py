@@ -84,7 +84,7 @@ def group_auc(scores: ArrayLike, right: ArrayLike, groups: Sequence[Hashable]) -
     """
     values, truth = _floats(scores), _floats(right)
     rows: dict[Hashable, list[int]] = {}
-    for i, group in enumerate(groups):
+    for i, group in zip(range(values.size), groups, strict=True):
         rows.setdefault(group, []).append(i)
     each = [auc(values[index], truth[index]) for index in rows.values()]
     defined = [value for value in each if not math.isnan(value)]

@@ -34,7 +34,7 @@ SAME = [
         REFUSAL, "can\u2019t tell", "Cannot tell.", "can not tell", "I can't tell from the picture", "not shown", "It is not shown.",
         "It cannot be determined from the image", "Unknown", "Sorry, I can't help with images of people yet.",
         "I'm sorry, but I cannot see it",
-        "not enough information", "I don't know", "Can't tell, there is no such bar",
+        "not enough information", "I don't know", "sorry,_can't say", "Can't tell, there is no such bar",
     ],
 ]  # fmt: skip
 CLUSTERS = [(text, i) for i, cluster in enumerate(SAME) for text in cluster]
@@ -72,6 +72,15 @@ def test_normal_forms_are_stable_and_no_rule_raises(text: str) -> None:
         assert rule(text, "7") in (True, False)
     assert answers.letter(text, ["red", "7"]) in (None, "A", "B")
     assert not answers.choice(None, text, ["red"]) and not answers.choice(text, None, ["red"])
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["(x", "(", "1", "1,111", ".1", "one ", "can't ", "a,", "\u2212", " ", "$"])
+def test_long_text_takes_no_long_time(piece: str) -> None:
+    long = piece * 50_000 + "x1"
+    assert answers.match(long, long)
+    assert not answers.number(long, "1") and not answers.in_order(long, "1")
+    assert answers.letter(long, ["red"]) in (None, "A")
 
 
 @given(st.integers(-(10**12), 10**12))
