@@ -25,7 +25,7 @@ COLOURS = {
 }
 """Name -> hue in degrees, saturation, value of its plain shade; a style's tone shifts and scales them."""
 _TONES = ((0, 1.0, 1.0), (3, 0.92, 1.0), (-3, 1.05, 0.94), (0, 0.82, 1.0), (2, 1.0, 0.91), (-2, 0.9, 1.05))
-_TONES_SHIFT = ((6, 0.72, 0.97), (-6, 1.12, 1.04), (0, 0.92, 0.83))
+_TONES_SHIFT = ((4, 0.72, 0.97), (-4, 1.12, 1.04), (-1, 0.96, 0.83))
 _GROUNDS = (
     ("#ffffff", "#ffffff", "#2b2b2b", "#d9d9d9"),
     ("#ffffff", "#f1f4f8", "#27313d", "#d3dae3"),
@@ -59,7 +59,7 @@ def draw_style(rng: random.Random, shift: bool) -> dict[str, Any]:
         "grid": rng.choice(("dotted", "fine", "none") if shift else ("solid", "solid", "dashed", "none")),
         "finish": rng.choice(("hatched", "rounded", "flat") if shift else ("flat", "flat", "outlined")),
         "frame": rng.random() < 0.4,
-        "left": rng.randint(40, 48),
+        "left": rng.randint(44, 50),
         "right": rng.randint(12, 22),
         "top": rng.randint(18, 26),
         "bottom": rng.randint(32, 40),
@@ -164,7 +164,7 @@ def _texts(pen: ImageDraw.ImageDraw, style: Mapping[str, Any], count: int) -> No
         pen.text(at, str(value), fill=ink, font=font, anchor=anchor)
     for place in range(count if style["words"] else 0):
         x0, y0, x1, y1 = _fine(bar_box(style, place, count, TOP))
-        at, anchor = ((left - gap, (y0 + y1) / 2), "rm") if style["horizontal"] else (((x0 + x1) / 2, bottom + gap), "mt")
+        at, anchor = ((left - gap, (y0 + y1) / 2), "rm") if style["horizontal"] else (((x0 + x1) / 2, bottom + 18 * FINE), "ms")
         pen.text(at, style["words"][place], fill=ink, font=_font(14), anchor=anchor)
 
 

@@ -51,7 +51,7 @@ def draw_ask(
             names = names[:3]
         return {"kind": kind, "bars": names, "which": rng.choice(ends), "want": rng.choice(("bar", "value"))}
     if kind == "count":
-        if level == 2 and len(bars) != 4 or level == 3 and len(bars) < 5:
+        if len(bars) < 5 if level == 3 else len(bars) != 4:
             return None
         side, line = rng.choice(("above", "below")), rng.randint(5, 15)
         inside = sum(value > line if side == "above" else value < line for value in values.values())
