@@ -108,9 +108,7 @@ def solve(ask: Mapping[str, Any], values: Mapping[str, int]) -> str:
 def _ask(rng: random.Random, kind: str, level: int, rows: int, names: list[str]) -> dict[str, Any]:
     """What is asked: `groups` of places, their `labels`, and the words of the question."""
     ask: dict[str, Any] = {"kind": kind, "labels": [""], "line": "", "scope": ""}
-    if kind in ("pair_compare", "compare_sums"):
-        ask["word"] = rng.choice(("larger", "smaller"))
-    elif kind == "pair_extreme":
+    if kind in ("pair_compare", "pair_extreme", "compare_sums"):
         ask["word"] = rng.choice(("larger", "smaller"))
     elif kind in ("extreme", "where"):
         ask["word"] = rng.choice(("largest", "smallest"))
@@ -148,7 +146,7 @@ def _scopes(kind: str, level: int, rows: int, names: list[str]) -> list[tuple[st
             (f"the digits in the {name.split()[1]} column", [other for other in names if other.split()[1] == name.split()[1]])
             for name in names
         ]
-        found = [*dict((scope, (scope, group)) for scope, group in lines).values(), ("all digits", names), ("all digits", names)]
+        found = [*dict(lines).items(), ("all digits", names), ("all digits", names)]
     return [(scope, group) for scope, group in found if len(group) in sizes]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cos.chain import Problem, Step
-from cos.problems.digits_words import ROW, places, predicate_holds, values_of
+from cos.problems.digits_words import ROW, predicate_holds, values_of
 from cos.problems.world import Verdict
 
 _N = r"(?<!\d)\d{1,4}(?!\d)"
@@ -34,7 +34,7 @@ class _Facts:
     def place(self, name: str) -> str | None:
         """The place that a name means in this picture, None where there is none."""
         name = name.replace("-", " ").replace("center", "centre")
-        if name == "last" and list(self.values)[0] == "first":
+        if name == "last" and "first" in self.values:
             return list(self.values)[-1]
         if name.endswith(" middle"):
             name = name.removesuffix("middle") + "centre"

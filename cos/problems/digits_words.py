@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from itertools import chain
 
 from cos.problems.world import Truth
 
@@ -108,7 +109,7 @@ def places(truth: Truth) -> list[str]:
 
 def values_of(truth: Truth) -> dict[str, int]:
     """Place -> digit, in reading order."""
-    return dict(zip(places(truth), sum(truth["content"]["rows"], []), strict=True))
+    return dict(zip(places(truth), chain(*truth["content"]["rows"]), strict=True))
 
 
 def predicate_holds(predicate: str, value: int) -> bool:

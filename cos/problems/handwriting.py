@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from functools import lru_cache
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def draw(truth: Truth) -> Image.Image:
     picture = _paper(style, boxes)
     noise = np.random.default_rng(style["grain"])
     ink = tuple(style["ink"])
-    for number, box, place in zip(sum(grid, []), boxes, style["places"], strict=True):
+    for number, box, place in zip(chain(*grid), boxes, style["places"], strict=True):
         mask = _stroke(number, box[2] * 0.86 * place[3], place[2])
         if style["paper"] == "board":
             dust = noise.integers(150, 256, (mask.height, mask.width))

@@ -1,0 +1,95 @@
+"""The problem sets, and one door to all worlds: what a problem's world can do is asked for here, by the problem's own name for it.
+
+for problem in problems("charts:test", 100): draw(problem).save(...); chain(problem, rng); check(problem, step)
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from PIL import Image
+
+import cos.problems.refusals as refusals
+from cos.chain import Chain, Problem, Step
+from cos.errors import UserError
+from cos.problems.world import SPLITS, Verdict, World, generate
+
+
+class Module(World, Protocol):
+    """A world's module also makes wrong chains, for training a reward model."""
+
+    def corrupt(self, problem: Problem, right: Chain, rng: random.Random) -> Chain:
+        """A plausible wrong chain, made from a right one."""
+        ...
+
+
+PROBLEM_SETS: dict[str, Module] = {"charts": refusals.charts, "scenes": refusals.scenes, "digits": refusals.digits, "refusals": refusals}
+"""Name -> module. `all` in a specification means the first three, in turn."""
+
+_FALSE_REFUSALS = 0.08
+"""Share of the wrong chains of a good picture that refuse it."""
+
+
+def problems(spec: str, n: int, seed: int = 0) -> list[Problem]:
+    """`n` problems of a set and split, such as "charts:test" or "all:shift"; with `all` the worlds come in turn, n in all.
+
+    The same arguments give the same problems. Raises UserError for a set or split that doesn't exist.
+    """
+    name, _, split = spec.partition(":")
+    known = [*PROBLEM_SETS, "all"]
+    if name not in known:
+        raise UserError(f"no problem set {name!r} in {spec!r}: take one of {', '.join(known)}, as in charts:test")
+    if split not in SPLITS:
+        raise UserError(f"no split {split!r} in {spec!r}: take one of {', '.join(SPLITS)}, as in {name}:test")
+    if name != "all":
+        return list(generate(PROBLEM_SETS[name], split, n, seed))
+    worlds = list(refusals.WORLDS.values())
+    streams = [generate(world, split, (n + len(worlds) - 1) // len(worlds), seed) for world in worlds]
+    return [next(streams[index % len(streams)]) for index in range(n)]
+
+
+def refusal_problems(split: str, n: int, seed: int = 0) -> list[Problem]:
+    """`n` problems with a question from a world and a picture that doesn't hold what it asks for."""
+    return problems(f"refusals:{split}", n, seed)
+
+
+def draw(problem: Problem) -> Image.Image:
+    """The problem's picture, RGB."""
+    return _module(problem).draw(problem.truth)
+
+
+def describe(problem: Problem) -> str:
+    """Everything in the picture, in a fixed order and wording."""
+    return _module(problem).describe(problem.truth)
+
+
+def chain(problem: Problem, rng: random.Random) -> Chain:
+    """A chain whose every step is right and that ends in the gold answer."""
+    return _module(problem).chain(problem, rng)
+
+
+def corrupt(problem: Problem, right: Chain, rng: random.Random) -> Chain:
+    """A plausible wrong chain made from a right one; now and then one that refuses a good picture. `check` says which steps are wrong."""
+    if problem.world != refusals.NAME and rng.random() < _FALSE_REFUSALS:
+        return refusals.refuse_wrongly(problem, rng)
+    return _module(problem).corrupt(problem, right, rng)
+
+
+def check(problem: Problem, step: Step) -> Verdict:
+    """Is the step right (1), wrong (0) or neutral (None) by the truth of this problem's picture, and why. Never raises for any text."""
+    verdict = _module(problem).check(problem, step)
+    if problem.world == refusals.NAME:
+        return verdict
+    refusal = refusals.check_refusal(problem.world, refused=False, step=step)
+    if refusal.label is None or verdict.label == 0:
+        return verdict
+    return refusal if refusal.label == 0 or verdict.label is None else replace(verdict, label=1)
+
+
+def _module(problem: Problem) -> Module:
+    if problem.world not in PROBLEM_SETS:
+        raise UserError(f"problem {problem.id}: the world {problem.world!r} is not known here: one of {', '.join(PROBLEM_SETS)} is needed")
+    return PROBLEM_SETS[problem.world]
