@@ -6,7 +6,6 @@ for problem in problems("charts:test", 100): draw(problem).save(...); chain(prob
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 

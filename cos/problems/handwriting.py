@@ -135,8 +135,8 @@ def _paper(style: dict[str, Any], boxes: list[tuple[float, float, float]]) -> Im
         for _ in range(150):
             x, y, tone = rng.randrange(SIZE * 2), rng.randrange(SIZE * 2), rng.choice((-14, 12))
             pen.line((x, y, x + rng.randint(-14, 14), y + rng.randint(-8, 8)), tuple(value + tone for value in ground), 2)
-    for x, y, side in boxes:
-        _cell(pen, paper, (2 * x, 2 * y, side), rng)
+    for box in boxes:
+        _cell(pen, paper, (2 * box[0], 2 * box[1], box[2]), rng)
     return big.reduce(2)
 
 

@@ -29,7 +29,8 @@ _LOOKS = (
 _SHOWN = ("noise", "noise", "pattern", "pattern", "photograph", "blank", "other", "other", "other")
 
 _NO_THING = re.compile(
-    r"\b(?:shows?|has|have|holds?|contains?|is|are|see) no (?:(?:bar )?(charts?)|(?:colou?red )?(shapes?)|(?:handwritten )?(digits?|handwriting))\b"
+    r"\b(?:shows?|has|have|holds?|contains?|is|are|see) no "
+    r"(?:(?:bar )?(charts?)|(?:colou?red )?(shapes?)|(?:handwritten )?(digits?|handwriting))\b"
 )
 _LOOKS_LIKE = re.compile(
     r"\blooks like (?:an? )?(noise|pattern|photograph|photo|empty page|bar chart|coloured shapes|handwritten digits)\b"
@@ -97,7 +98,7 @@ def corrupt(problem: Problem, right: Chain, rng: random.Random) -> Chain:
 
 
 def check(problem: Problem, step: Step) -> Verdict:
-    """Right or wrong by what the picture shows; claims about things of the world asked about are wrong, since there are none. Never raises."""
+    """Right or wrong by what the picture shows; claims about the things asked about are wrong, since there are none. Never raises."""
     content, ask = problem.truth["content"], problem.truth["ask"]
     verdict = check_refusal(content["picture"], refused=True, step=step)
     if verdict.label == 0:
@@ -114,7 +115,7 @@ def check(problem: Problem, step: Step) -> Verdict:
 
 
 def check_refusal(shown: str, *, refused: bool, step: Step) -> Verdict:
-    """The verdict on the sentences of a refusal alone. `shown`: the kind of picture or its world; `refused`: is a refusal the right answer."""
+    """The verdict on the sentences of a refusal alone. `shown`: kind of picture or its world; `refused`: a refusal is right."""
     text = " ".join(f"{step.thought} | {step.reflection}".lower().split())
     faults = []
     for match in _NO_THING.finditer(text):
