@@ -57,11 +57,16 @@ class Node:
     logprob: float = 0.0
     round: int = 0
     """The round in which it was drawn; rounds count expansions, from 1."""
-    count: int = 1
-    """Draws that it stands for: equal texts below one parent are one node, scored once; votes count them all."""
+    merged: list[list[int]] = field(default_factory=list)
+    """Paths of further draws with the same text below the same parent: one node, scored once; votes count them all."""
     reward: float | None = None
     status: str = "open"
     why: str = ""
+
+    @property
+    def count(self) -> int:
+        """Draws that it stands for."""
+        return 1 + len(self.merged)
 
     @property
     def is_step(self) -> bool:
@@ -76,7 +81,8 @@ class Node:
     def from_json(cls, row: Mapping[str, Any]) -> Node:
         """The inverse of `to_json`; unknown keys are ignored."""
         known = {key: row[key] for key in cls.__dataclass_fields__ if key in row}
-        return cls(**{**known, "path": tuple(row["path"])})
+        merged = [list(path) for path in row.get("merged", [])]  # a copy: the node's grows, the event's stays
+        return cls(**{**known, "path": tuple(row["path"]), "merged": merged})
 
 
 @dataclass
@@ -156,8 +162,8 @@ class SearchTrace:
         return [node for node in self.nodes[1:] if node.id not in parents]
 
     def pool(self) -> list[Node]:
-        """The leaves that end in an answer, in the order drawn: what a vote or a choice is made among."""
-        return [node for node in self.nodes if node.answer is not None]
+        """The leaves that end in an answer and were not pruned, in the order drawn: what a vote or a choice is made among."""
+        return [node for node in self.nodes if node.answer is not None and node.status in ("finished", "chosen")]
 
     def frontier(self, round: int) -> list[Node]:
         """The nodes gone on from in this round (the first is 1), in order."""
@@ -211,7 +217,7 @@ class SearchTrace:
                 raise ValueError(f"node {row['id']} does not follow node {len(self.nodes) - 1}, or has no known status or parent")
             self.nodes.append(Node.from_json(row))
         for row in event["merged"]:
-            self.nodes[row["into"]].count += 1
+            self.nodes[row["into"]].merged.append(list(row["path"]))
 
     def _on_scored(self, event: Mapping[str, Any]) -> None:
         for id, reward in event["rewards"]:

@@ -1,0 +1,279 @@
+"""Growth: one running search. It turns what its method asks into rows for the models, and what they answer into events of its trace.
+
+The scheduler owns a `Growth` for each live search and moves it on; nothing here calls a model.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from cos.errors import UserError
+from cos.meter import Meter
+from cos.protocols import Costs, Draw, Handle, Opened, Piece, Prompt, Scored, ToScore
+from cos.search.methods import METHODS, Decide, Expand, Request, Score, Settings
+from cos.search.reading import image_reference, read_node
+from cos.search.select import Choice
+from cos.search.trace import SCHEMA, Node, SearchTrace
+
+
+@dataclass
+class Search:
+    """One question to search, and the trace that grows. Raises UserError for a method that does not exist."""
+
+    prompt: Prompt
+    method: str = "step_beam"
+    settings: Settings = field(default_factory=Settings)
+    problem: str | None = None
+    """Id of the problem and its gold answer: kept in the trace, seen by no model."""
+    gold: str | None = None
+    score_all: bool = False
+    """Give every step a reward for display once the method has ended. What that costs is not the method's and is not metered."""
+    trace: SearchTrace = field(default_factory=SearchTrace)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UserError(f"no search method is called {self.method!r}; there are {', '.join(METHODS)}")
+
+
+@dataclass
+class _Model:
+    """What a search holds of one model: its costs, its root, and its handle for each node."""
+
+    costs: Costs
+    handles: dict[int, Handle] = field(default_factory=dict)
+    root: Handle | None = None
+    prefill: int = 0
+    read: int = 0
+    vision: int = 0
+
+    def open(self, opened: Opened) -> None:
+        self.root = self.handles[0] = opened.handle
+        self.prefill, self.vision = opened.prefill_tokens, opened.vision_calls
+
+    @property
+    def flops(self) -> float:
+        return self.costs.flops_per_token * (self.prefill + self.read) + self.costs.flops_per_image * self.vision
+
+    @property
+    def kv_bytes(self) -> float:
+        return self.costs.kv_bytes_per_token * (self.prefill + self.read)
+
+
+class Growth:
+    """A live search. `phase` says what it waits for: the policy's `open` or `draw`, the scorer's `rate_open` or `rate`; or it is `done`."""
+
+    def __init__(self, search: Search, number: int, policy: tuple[str, Costs], scorer: tuple[str, Costs] | None) -> None:
+        self.search, self.number = search, number
+        self.trace, self.settings = search.trace, search.settings
+        self.policy, self.scorer = _Model(policy[1]), _Model(scorer[1]) if scorer else None
+        self.events: list[dict[str, Any]] = []
+        self.phase: Literal["open", "draw", "rate_open", "rate", "done"] = "open"
+        self.method = METHODS[search.method](self.trace, self.settings)
+        self.request: Request | None = None
+        self.round = self.scored = 0
+        self.shown = False  # rewards asked for display only
+        self.below: Counter[int] = Counter()  # draws made below each node
+        self.known: dict[tuple[int, str, str], Node] = {}
+        self.began = time.perf_counter()
+        self._emit(
+            "start",
+            schema=SCHEMA,
+            question=search.prompt.question,
+            image=image_reference(search.prompt.image),
+            method=search.method,
+            settings=asdict(self.settings),
+            seed=self.settings.seed,
+            models={"policy": policy[0], "reward": scorer[0] if scorer else None},
+            problem=search.problem,
+            gold=search.gold,
+        )
+
+    def opened(self, opened: Opened) -> None:
+        """The policy has read the prompt: the method starts."""
+        self.policy.open(opened)
+        self._advance(None)
+
+    def draws(self) -> list[Draw]:
+        """The rows of the pending Expand."""
+        ask = self.request
+        assert isinstance(ask, Expand)
+        rows = []
+        for node in ask.nodes:
+            if node.status not in ("open", "kept") or node.answer is not None:
+                raise ValueError(f"node {node.id} is {node.status} and can't be gone on from")
+            for number in range(self.below[node.id], self.below[node.id] + ask.per_node):
+                rows.append(self._draw(ask, node, number))
+        return rows
+
+    def drawn(self, results: Sequence[Sequence[Piece]]) -> None:
+        """The answers to `draws`, in order."""
+        ask = self.request
+        assert isinstance(ask, Expand)
+        self.round += 1
+        news: list[Node] = []
+        merged: list[dict[str, Any]] = []
+        leaves = []
+        rows = [(node, number) for node in ask.nodes for number in range(ask.per_node)]
+        for (node, _), pieces in zip(rows, results, strict=True):
+            path = (*node.path, self.below[node.id])
+            self.below[node.id] += 1
+            leaves.append(self._hang(node, path, pieces, ask.to, news, merged).id)
+        self._emit("expanded", nodes=[node.to_json() for node in news], merged=merged, meter=self._meter())
+        self._advance([self.trace.nodes[id] for id in dict.fromkeys(leaves)])
+
+    def rate_opened(self, opened: Opened) -> None:
+        """The scorer has read the prompt."""
+        assert self.scorer is not None
+        self.scorer.open(opened)
+        self.phase = "rate"
+
+    def ratings(self) -> list[ToScore]:
+        """Rows of the pending Score that can be read now."""
+        assert self.scorer is not None
+        return [ToScore(self.scorer.handles[nodes[0].parent or 0], tuple(node.text for node in nodes)) for nodes in self._unread()]
+
+    def rated(self, results: Sequence[Scored]) -> None:
+        """The answers to `ratings`, in order. Raises ValueError for rewards that are none."""
+        assert isinstance(self.request, Score) and self.scorer is not None
+        rewards = []
+        for nodes, scored in zip(self._unread(), results, strict=True):
+            for node, reward, handle in zip(nodes, scored.rewards, scored.handles, strict=True):
+                if not 0.0 <= reward <= 1.0:
+                    raise ValueError(f"the reward of node {node.id} is {reward}; it must lie between 0 and 1")
+                self.scorer.handles[node.id] = handle
+                rewards.append([node.id, float(reward)])
+            if not self.shown:
+                self.scored += len(nodes)
+                self.scorer.read += sum(scored.tokens)
+        self._emit("scored", rewards=rewards, shown=self.shown, meter=self._meter())
+        if not self._unread():
+            self._end() if self.shown else self._advance(list(self.request.nodes))
+
+    def _unread(self) -> list[list[Node]]:
+        """Runs of nodes that the scorer can read now. A path that shares unread nodes with one before it waits, so each is read once."""
+        assert isinstance(self.request, Score) and self.scorer is not None
+        runs: list[list[Node]] = []
+        claimed: set[int] = set()
+        for node in self.request.nodes:
+            run = [n for n in self.trace.line(node) if n.id not in self.scorer.handles]
+            if run and not claimed & {n.id for n in run}:
+                claimed |= {n.id for n in run}
+                runs.append(run)
+        return runs
+
+    def fail(self, why: str) -> None:
+        """End this search with the reason in its trace; an answer that was found before stands."""
+        self._ended("failed" if self.trace.answer is None else "answered", why)
+
+    def stop(self) -> None:
+        """End it because the user said so."""
+        self._ended("stopped", "stopped by the user")
+
+    def _advance(self, reply: list[Node] | None) -> None:
+        try:
+            while True:
+                self.request = next(self.method) if reply is None else self.method.send(reply)
+                if isinstance(self.request, Decide):
+                    reply = self._decide(self.request)
+                elif not self.request.nodes:
+                    reply = []
+                else:
+                    return self._wait(self.request)
+        except StopIteration as stop:
+            self._answer(stop.value)
+
+    def _wait(self, ask: Expand | Score) -> None:
+        if isinstance(ask, Expand):
+            self.phase = "draw"
+        elif self.scorer is None:
+            raise UserError(f"{self.search.method} needs a reward model, and none was given")
+        elif self.scorer.root is None:
+            self.phase = "rate_open"
+        elif all(node.reward is not None for node in ask.nodes):
+            self._advance(list(ask.nodes))
+        else:
+            self.phase = "rate"
+
+    def _decide(self, ask: Decide) -> list[Node]:
+        if ask.verdicts:
+            self._emit("decided", nodes=[{"id": node.id, "status": status, "why": why} for node, status, why in ask.verdicts])
+        return [node for node, _, _ in ask.verdicts]
+
+    def _answer(self, choice: Choice | None) -> None:
+        if choice is not None:
+            leaf = choice.leaf
+            score = choice.score if choice.score is None or math.isfinite(choice.score) else None
+            self._emit("answered", answer=leaf.answer, chosen=leaf.id, reward=leaf.reward, score=score, why=choice.why)
+        rest = [node for node in self.trace.nodes if (node.is_step or node.answer is not None) and node.reward is None]
+        if self.search.score_all and self.scorer is not None and rest:
+            self.shown, self.request = True, Score(rest)
+            return self._wait(self.request)
+        self._end()
+
+    def _end(self) -> None:
+        if self.trace.answer is not None:
+            return self._ended("answered", self.trace.answer_why)
+        ends = Counter(node.status for node in self.trace.leaves())
+        self._ended(
+            "no_answer", "no path came to an answer: " + (", ".join(f"{n} {status}" for status, n in ends.items()) or "nothing was drawn")
+        )
+
+    def _ended(self, ended: str, why: str) -> None:
+        self.method.close()
+        self._emit("ended", ended=ended, why=why, meter=self._meter())
+        self.phase = "done"
+
+    def _draw(self, ask: Expand, node: Node, number: int) -> Draw:
+        return Draw(
+            parent=self.policy.handles[node.id],
+            seed=self.settings.seed,
+            path=(*node.path, number),
+            temperature=self.settings.temperature if ask.temperature is None else ask.temperature,
+            top_p=self.settings.top_p,
+            max_tokens=self.settings.max_tokens,
+            max_steps=self.settings.max_steps + 1 - node.depth if ask.to == "answer" else 1,  # the answer is a piece too
+            to=ask.to,
+        )
+
+    def _hang(
+        self, node: Node, path: tuple[int, ...], pieces: Sequence[Piece], to: str, news: list[Node], merged: list[dict[str, Any]]
+    ) -> Node:
+        """Hang the pieces of one draw below `node`, each at its place or into the node that has its text already; return the last."""
+        if not pieces:
+            raise ValueError(f"the policy drew nothing at path {path}")
+        for index, piece in enumerate(pieces):
+            self.policy.read += len(piece.tokens)
+            key = (node.id, piece.text, piece.ending)
+            if key in self.known:
+                node = self.known[key]
+                merged.append({"into": node.id, "path": list(path), "tokens": len(piece.tokens)})
+            else:
+                goes_on = index < len(pieces) - 1
+                above, node = node, read_node(node, path, piece, len(self.trace.nodes) + len(news), self.round, self.settings)
+                if node.status == "open" and to == "answer":
+                    node.status, node.why = ("kept", "") if goes_on else ("cut", "drawing ended before an answer")
+                self.below[node.id] += goes_on  # the place of its first child is taken by the stream of this draw
+                self.policy.handles[node.id], self.known[above.id, piece.text, piece.ending] = piece.handle, node
+                news.append(node)
+            path = (*path, 0)
+        return node
+
+    def _meter(self) -> dict[str, float]:
+        p, r = self.policy, self.scorer or _Model(Costs())
+        if self.shown:  # a root that was opened for display costs the method nothing
+            r = r if self.scored else _Model(Costs())
+        seconds = time.perf_counter() - self.began
+        meter = Meter(
+            p.prefill, p.read, r.prefill, r.read, p.vision + r.vision, self.scored, p.flops + r.flops, seconds, p.kv_bytes + r.kv_bytes
+        )
+        return meter.to_json()
+
+    def _emit(self, kind: str, **content: Any) -> None:
+        event = {"kind": kind, "round": self.round, **content, "seconds": time.perf_counter() - self.began}
+        self.trace.apply(event)
+        self.events.append(event)
