@@ -48,7 +48,7 @@ def corrupt(problem: Problem, chain: Chain, rng: random.Random) -> Chain:
     for _ in range(40):
         if rng.random() < 0.5:
             seen = _misread(problem.truth["content"]["things"], asked, rng)
-            wrong = _write(seen, asked, rng.random() < 0.25) if seen else chain
+            wrong = _write(seen, asked, rng.random() < 0.25)
         else:
             wrong = _slip(chain, rng)
             if rng.random() < 0.3:
@@ -154,8 +154,8 @@ def _odd(steps: list[Step], found: Sequence[Thing], asked: Mapping[str, Any]) ->
     return Chain((*steps, Step("find odd", f"Only the {label(odd)} differs.", told)), odd[asked["want"]])
 
 
-def _misread(things: Sequence[Thing], asked: Mapping[str, Any], rng: random.Random) -> list[dict[str, Any]]:
-    """The things with one misread: its place, colour or shape, one missed or one too many; [] where nothing follows from that."""
+def _misread(things: Sequence[Thing], asked: Mapping[str, Any], rng: random.Random) -> list[Thing]:
+    """The things with one misread: its place, colour or shape, one missed or one too many."""
     seen = [dict(thing) for thing in things]
     pairs = [tuple(asked[part]) for part in "ab" if part in asked]
     asked_about = [t for t in seen if (t["colour"], t["shape"]) in pairs or any(t in members(seen, g) for g in asked.get("groups", ()))]

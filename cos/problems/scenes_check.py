@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cos.chain import Problem, Step
+from cos.problems.claims import LARGEST, SMALLEST, normalise, read_claims
 from cos.problems.scenes_words import ALL_COLOURS, SHAPES, SIDE, Group, Thing, is_a, label, members, noun
 from cos.problems.world import Verdict
 
@@ -27,16 +28,14 @@ _COUNT = re.compile(rf"\bthere (?:is|are) {_N} {_THING}")
 _USES = re.compile(r"\buses ([^.]*)")
 _USED_THING = re.compile(rf"\bthe {_THING} {_N}(?![0-9])")
 _USED_COUNT = re.compile(rf"\b{_N} {_THING}")
-_SUM = re.compile(rf"\b{_N} ?([+-]) ?{_N} ?= ?(-? ?[0-9]{{1,3}})(?![0-9])")
-_COMPARE = re.compile(rf"\b{_N} is (not )?(less|smaller|more|larger|greater|equal) (?:than|to) {_N}")
-_MOST = re.compile(rf"\b(smallest|largest) of ([0-9]{{1,3}}(?:(?: ?,? and | ?, ?| )[0-9]{{1,3}})*) is {_N}")
+_EXTREME = re.compile(f"the (?:{LARGEST}|{SMALLEST}) of")
 _ODD = re.compile(rf"\bonly the {_THING} differs")
 _OTHERS = re.compile(rf"\bthe other {_N} things are (?:all )?{_THING}")
 
 
 def check(problem: Problem, step: Step) -> Verdict:
     """The verdict on a step: right iff it claims something that can be checked and all that it claims is true. Never raises."""
-    text = " . ".join(" ".join(part.lower().split())[:400] for part in (step.thought, step.reflection))
+    text = " . ".join(normalise(part)[:400] for part in (step.thought, step.reflection))
     things: Sequence[Thing] = problem.truth["content"]["things"]
     asked: Mapping[str, Any] = problem.truth["ask"]
     worked = [*_counted(things, text), *_reckoned(things, asked, text), *_odd(things, text)]
@@ -44,7 +43,7 @@ def check(problem: Problem, step: Step) -> Verdict:
     claims += _places(things, text, step.name.lower())
     if not claims:
         return Verdict(None, "nothing that can be checked")
-    kind = "compute" if worked else "see"
+    kind: Literal["see", "compute"] = "compute" if worked else "see"
     false = next((why for true, why in claims if not true), None)
     return Verdict(1, claims[0][1], kind) if false is None else Verdict(0, false, kind)
 
@@ -122,20 +121,17 @@ def _reckoned(things: Sequence[Thing], asked: Mapping[str, Any], text: str) -> I
     yield from (claim for _, claim in used)
     given = Counter(value for value, _ in used)
     needed = _operands(things, asked)
-    for operands, claim in _statements(text):
-        yield claim
-        if given and Counter(operands) != given:
-            yield False, f"it works on {_list(operands)}, but names {_list(given.elements())}"
-        if needed is not None and Counter(operands) - needed:
-            yield False, f"the values are {_list(needed.elements())}"
-    for word, listed, result in _MOST.findall(text):
-        values = [int(value) for value in re.findall("[0-9]+", listed)]
-        best = (min if word == "smallest" else max)(values)
-        yield best == int(result), f"the {word} of {_list(values)} is {best}"
-        yield Counter(values) == needed, f"the values are {_list(needed.elements()) if needed else 'not asked for'}"
-        for name, x, y in _LOCATED.findall(text):
-            here = int(x if asked.get("axis") == "x" else y)
-            yield here == int(result), f"the {noun(_group(name))} has {here}, not {int(result)}"
+    for claim in read_claims(text)[0]:
+        yield claim.true, claim.why
+        operands, extreme = Counter(claim.used), _EXTREME.match(claim.why)
+        if given and operands != given:
+            yield False, f"it works on {_list(claim.used)}, but names {_list(given.elements())}"
+        wanted = needed and (Counter((min(needed), max(needed))) if asked["kind"] == "spread" and not extreme else needed)
+        if wanted and (operands != wanted if extreme else operands - wanted):
+            yield False, f"the values are {_list(wanted.elements())}"
+        for name, x, y in _LOCATED.findall(text) if extreme and asked.get("axis") else ():
+            here = int(x if asked["axis"] == "x" else y)
+            yield here == claim.result, f"the {noun(_group(name))} has {here}, not {claim.result}"
 
 
 def _used(things: Sequence[Thing], asked: Mapping[str, Any], text: str) -> Iterator[tuple[int, Claim]]:
@@ -148,18 +144,6 @@ def _used(things: Sequence[Thing], asked: Mapping[str, Any], text: str) -> Itera
         for number, name in _USED_COUNT.findall(_USED_THING.sub("", clause)):
             count = len(members(things, _group(name)))
             yield int(number), (int(number) == count, f"there are {count} {noun(_group(name), count)}")
-
-
-def _statements(text: str) -> Iterator[tuple[list[int], Claim]]:
-    for left, sign, right, result in _SUM.findall(text):
-        a, b = int(left), int(right)
-        true = a + b if sign == "+" else a - b
-        yield [a, b], (int(result.replace(" ", "")) == true, f"{a} {sign} {b} = {true}")
-    for left, negated, word, right in _COMPARE.findall(text):
-        a, b = int(left), int(right)
-        holds = a == b if word == "equal" else a < b if word in ("less", "smaller") else a > b
-        how = "equal to" if a == b else "less than" if a < b else "more than"
-        yield [a, b], (holds != bool(negated), f"{a} is {how} {b}")
 
 
 def _operands(things: Sequence[Thing], asked: Mapping[str, Any]) -> Counter[int] | None:
