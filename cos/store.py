@@ -169,13 +169,13 @@ def _refuse_constant(name: str) -> None:
 
 
 def _schema(kind: str) -> str:
-    return f"{kind}/{VERSION}"
+    return f"cos.{kind}/{VERSION}"
 
 
 def _refuse_other_schema(found: object, kind: str, where: str) -> None:
     if found == _schema(kind):
         return
-    if isinstance(found, str) and found.startswith(kind + "/"):
+    if isinstance(found, str) and found.startswith(f"cos.{kind}/"):
         raise UserError(f"{where}: schema {found} is unknown here, this program reads {_schema(kind)}; use the version that wrote it")
     raise UserError(f"{where}: schema {found!r} where {_schema(kind)} is needed; is this the right file?")
 

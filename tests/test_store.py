@@ -34,7 +34,7 @@ def test_what_is_written_is_read(rows: list[dict[str, Any]]) -> None:
         path = Path(folder, "rows.jsonl")
         assert write(path, "thing", rows) == len(rows)
         assert list(read(path, "thing", same)) == rows
-        assert all(json.loads(line)["schema"] == "thing/1" for line in path.read_bytes().splitlines())
+        assert all(json.loads(line)["schema"] == "cos.thing/1" for line in path.read_bytes().splitlines())
 
 
 @given(st.binary())
@@ -80,9 +80,9 @@ def test_the_records_are_on_disk_before_add_returns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"schema": "problem/2", "id": "a", "question": "?"}', "schema problem/2 is unknown here"),
-        ('{"schema": "chain/1", "id": "a"}', "schema 'chain/1' where problem/1 is needed"),
-        ('{"schema": 1}', "schema 1 where problem/1 is needed"),
+        ('{"schema": "cos.problem/2", "id": "a", "question": "?"}', "schema cos.problem/2 is unknown here"),
+        ('{"schema": "cos.chain/1", "id": "a"}', "schema 'cos.chain/1' where cos.problem/1 is needed"),
+        ('{"schema": 1}', "schema 1 where cos.problem/1 is needed"),
         ('{"id": "a"', "not JSON"),
         ("[1, 2]", "an object {...} is needed"),
         ('{"id": NaN}', "NaN is no JSON number"),
@@ -92,7 +92,7 @@ def test_the_records_are_on_disk_before_add_returns(tmp_path: Path) -> None:
 )
 def test_faults_name_file_line_and_reason(tmp_path: Path, line: str, reason: str) -> None:
     path = tmp_path / "problems.jsonl"
-    good = b'{"schema": "problem/1", "id": "a", "question": "?"}\n\n'
+    good = b'{"schema": "cos.problem/1", "id": "a", "question": "?"}\n\n'
     path.write_bytes(good + line.encode("latin-1") + b"\n")
     with pytest.raises(UserError) as caught:
         list(read(path, "problem", Problem.from_json))
