@@ -53,6 +53,7 @@ class _Facts:
         self.horizontal = bool(problem.truth["style"]["horizontal"])
         self.name = normalise(step.name)
         self.text = self.rest = normalise(f"{step.thought} ; {step.reflection}")
+        self.about = self.text if re.search(_C, self.text) else self.name + " " + self.text
         self.named: list[int] = []
 
     def claims(self) -> list[Claim]:
@@ -80,8 +81,8 @@ class _Facts:
     def absent(self) -> list[Claim]:
         named = [
             match
-            for match in re.finditer(f"{_C}|{_OTHER}", self.text)
-            if not re.search(r"\b(?:no|not a|isn't a) $", self.text[: match.start()])
+            for match in re.finditer(f"{_C}|{_OTHER}", self.about)
+            if not re.search(r"\b(?:no|not a|isn't a) $", self.about[: match.start()])
         ]
         missing = [match.group() for match in named if match.group() not in self.values]
         return [Claim(False, f"there is no {name} bar", "see") for name in missing]

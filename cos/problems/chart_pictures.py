@@ -15,17 +15,17 @@ SIZE, FINE = 320, 2
 TOP, TICKS = 20, (0, 5, 10, 15, 20)
 COLOURS = {
     "red": (0, 0.82, 0.86),
-    "orange": (28, 0.92, 0.97),
-    "yellow": (51, 0.80, 0.95),
+    "orange": (27, 0.94, 0.97),
+    "yellow": (53, 0.80, 0.96),
     "green": (132, 0.62, 0.62),
     "blue": (216, 0.74, 0.82),
     "purple": (276, 0.56, 0.64),
     "pink": (335, 0.42, 0.97),
-    "brown": (24, 0.62, 0.46),
+    "brown": (24, 0.62, 0.48),
 }
 """Name -> hue in degrees, saturation, value of its plain shade; a style's tone shifts and scales them."""
 _TONES = ((0, 1.0, 1.0), (3, 0.92, 1.0), (-3, 1.05, 0.94), (0, 0.82, 1.0), (2, 1.0, 0.91), (-2, 0.9, 1.05))
-_TONES_SHIFT = ((4, 0.72, 0.97), (-4, 1.12, 1.04), (-1, 0.96, 0.83))
+_TONES_SHIFT = ((4, 0.72, 0.97), (-4, 1.12, 1.04), (-1, 0.96, 0.87))
 _GROUNDS = (
     ("#ffffff", "#ffffff", "#2b2b2b", "#d9d9d9"),
     ("#ffffff", "#f1f4f8", "#27313d", "#d3dae3"),
@@ -36,7 +36,7 @@ _GROUNDS = (
 _GROUNDS_SHIFT = (
     ("#e8f3e8", "#f6fcf6", "#20362a", "#cfe0cf"),
     ("#f5ecf3", "#fdf8fc", "#3d2638", "#e3d2df"),
-    ("#1f242c", "#272d37", "#e6e9ee", "#434b58"),
+    ("#1d2129", "#12151a", "#e6e9ee", "#3a414c"),
     ("#dcdcdc", "#e8e8e8", "#1c1c1c", "#c4c4c4"),
 )
 _WORDS = (

@@ -34,8 +34,8 @@ class Claim:
 
 
 def normalise(text: str) -> str:
-    """Lower case, single spaces, plain minus signs: what the patterns of a world are written for."""
-    return " ".join(text.lower().replace("\u2212", "-").replace("\u2013", "-").replace("\u2019", "'").split())
+    """Lower case, single spaces, plain minus signs, at most 4,000 characters: what the patterns of a world are written for."""
+    return " ".join(text.lower().replace("\u2212", "-").replace("\u2013", "-").replace("\u2019", "'").split())[:4000]
 
 
 def take(pattern: re.Pattern[str], text: str, judge: Callable[[re.Match[str]], Claim | None]) -> tuple[list[Claim], str]:
