@@ -7,25 +7,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cos.chain import Problem, Step
+from cos.problems.claims import normalise, read_claims, stray
 from cos.problems.digits_words import ROW, predicate_holds, values_of
 from cos.problems.world import Verdict
 
 _N = r"(?<!\d)\d{1,4}(?!\d)"
 _PLACE = rf"(?:{'|'.join(ROW)}|last|(?:top|middle|bottom)[ -](?:left|centre|center|middle|right))\b"
 _PREDICATE = rf"odd|even|(?:more|larger|greater|less|smaller) than {_N}|at (?:most|least) {_N}"
+_NOT_MORE = r"(?! (?:more|less|larger|smaller|greater)\b)(?! ?[-+=])"  # so that "first is 5 more than third" is not read as "first is 5"
 _READ = re.compile(
-    rf"\b(?P<who>{_PLACE}|it)(?: digit| number| one)? (?:is|shows|reads|equals|=) (?:an? )?(?:(?P<n>{_N})|(?P<p>{_PREDICATE}))"
+    rf"\b(?P<who>{_PLACE}|it)(?: digit| number| one)? (?:is|shows|reads|equals|=) (?:an? )?(?:(?P<n>{_N}){_NOT_MORE}|(?P<p>{_PREDICATE}))"
 )
-_SUM = re.compile(rf"{_N}(?: ?(?:\+|-|−|plus|minus) ?{_N})+ ?(?:=|is|equals|makes) ?{_N}")
-_COMPARE = re.compile(rf"({_N}) is (more than|larger than|greater than|less than|smaller than|equal to) ({_N})")
 _EXTREME = re.compile(rf"\b(largest|smallest|larger|smaller)(?: digit| number| value| one)? is (?:the )?(?:({_N})|({_PLACE}))")
 _COUNT = re.compile(rf"({_N}) (?:digits? |of them )(?:is|are) ({_PREDICATE})")
 _USE = re.compile(rf"\b(?P<place>{_PLACE}) (?P<v>{_N})|\b(?:(?P<label>\w+) )?sum (?P<s>{_N})|\b(?P<end>largest|smallest) (?P<e>{_N})")
+_LABEL = re.compile(rf"\b(?:{_PLACE}|(?:\w+ )?sum|largest|smallest) (?={_N})")
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """The truth that claims are held against."""
+    """The truth that claims are held against: place -> digit, and the groups of places asked about with their labels."""
 
     values: dict[str, int]
     groups: list[list[str]]
@@ -45,39 +46,43 @@ class _Facts:
         asked = [self.values[name] for group in self.groups for name in group]
         return max(asked) if word.startswith("larg") else min(asked)
 
+    def sums(self, label: str | None, names: list[str | None]) -> list[int]:
+        """What "the sum" may be: the total of the labelled group; or of the digits asked about before (or after) the one that is added."""
+        if label in self.labels:
+            return [sum(self.values[name] for name in self.groups[self.labels.index(label)])]
+        found = []
+        for group in self.groups:
+            row = [self.values[name] for name in group]
+            for cut in [group.index(name) for name in names if name in group] if names else range(len(group) + 1):
+                found += [sum(row[:cut]), sum(row[cut + 1 if names else cut :])]
+        return found
+
 
 def check(problem: Problem, step: Step) -> Verdict:
     """Right if the step claims something and all of it is true, wrong if any claim is false, else neutral. Never raises."""
     ask = problem.truth["ask"]
     facts = _Facts(values_of(problem.truth), ask["groups"], ask["labels"])
-    thought, reflection = _plain(step.thought), _plain(step.reflection)
-    seen = list(_seen(facts, thought, reflection))
-    faults = [*seen, *_worked_out(facts, thought, reflection)]
-    if not faults:
+    thought, reflection = normalise(step.thought), normalise(step.reflection)
+    seen = list(_seen(facts, f"{thought} | {reflection}"))
+    worked = list(_worked_out(facts, _READ.sub("#", thought), _READ.sub("#", reflection)))
+    if not seen and not worked:
         return Verdict(None, "it claims nothing that can be checked")
-    wrong = [fault for fault in faults if fault]
-    return Verdict(0 if wrong else 1, wrong[0] if wrong else "all its claims are true", "see" if seen else "compute")
+    wrong = [fault for fault in [*seen, *worked] if fault]
+    return Verdict(0 if wrong else 1, wrong[0] if wrong else "all its claims are true", "compute" if worked else "see")
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-def _seen(facts: _Facts, thought: str, reflection: str) -> Iterator[str]:
+def _seen(facts: _Facts, text: str) -> Iterator[str]:
     """A fault, or "" where true, for each claim about the digit in a place; "it" is the place named last."""
     last: str | None = None
-    for match in [*_READ.finditer(thought), *_READ.finditer(reflection)]:
-        name = match["who"]
-        place = last if name == "it" else facts.place(name)
+    for match in _READ.finditer(text):
+        place = last if match["who"] == "it" else facts.place(match["who"])
         if place is None:
-            if name != "it":
-                yield f"there is no {name} digit"
+            if match["who"] != "it":
+                yield f"there is no {match['who']} digit"
             continue
         last, value = place, facts.values[place]
-        if match["n"]:
-            yield "" if int(match["n"]) == value else f"{place} is {value}, not {int(match['n'])}"
-        else:
-            yield "" if predicate_holds(_predicate(match["p"]), value) else f"{place} is {value}, not {match['p']}"
+        true = int(match["n"]) == value if match["n"] else predicate_holds(_predicate(match["p"]), value)
+        yield "" if true else f"{place} is {value}, not {match['n'] or match['p']}"
 
 
 def _predicate(text: str) -> str:
@@ -87,20 +92,16 @@ def _predicate(text: str) -> str:
 def _worked_out(facts: _Facts, thought: str, reflection: str) -> Iterator[str]:
     """A fault, or "" where true, for each claim worked out, and for each value that the step says it uses."""
     both = f"{thought} | {reflection}"
-    used = list(_USE.finditer(both))
+    used = list(_USE.finditer(reflection)) or list(_USE.finditer(thought))
+    amounts = [int(match["v"] or match["s"] or match["e"]) for match in used]
     yield from _uses(facts, used)
-    amounts = sorted(int(match["v"] or match["s"] or match["e"]) for match in used)
-    for match in _SUM.finditer(both):
-        numbers = [int(number) for number in re.findall(r"\d+", match.group())]
-        signs = [-1 if sign in ("-", "−", "minus") else 1 for sign in re.findall(r"\+|-|−|plus|minus", match.group())]
-        total = numbers[0] + sum(sign * number for sign, number in zip(signs, numbers[1:-1], strict=True))
-        yield "" if total == numbers[-1] else f"the result is {total}, not {numbers[-1]}"
-        yield _same(amounts, numbers[:-1])
-    for match in _COMPARE.finditer(both):
-        one, two = int(match[1]), int(match[3])
-        relation = "equal to" if one == two else "more than" if one > two else "less than"
-        yield "" if _predicate(match[2]) == relation else f"{one} is {relation} {two}"
-        yield _same(amounts, [one, two])
+    if used and used[0].string is reflection:
+        yield from _uses(facts, list(_USE.finditer(thought)))
+    claims, _ = read_claims(_LABEL.sub("", both), facts.values, "digit")
+    yield from ("" if claim.true else claim.why for claim in claims)
+    nowhere = stray(claims, amounts, [*facts.values.values(), *facts.sums(None, [])])
+    if nowhere is not None:
+        yield f"{nowhere} is not among what it uses" if amounts else f"there is no {nowhere} to work with"
     for match in _EXTREME.finditer(both):
         value = facts.end(match[1])
         claimed = int(match[2]) if match[2] else facts.values.get(facts.place(match[3]) or "")
@@ -120,35 +121,17 @@ def _uses(facts: _Facts, used: list[re.Match[str]]) -> Iterator[str]:
             if place is None:
                 yield f"there is no {match['place']} digit"
             else:
-                yield "" if int(match["v"]) == facts.values[place] else f"{place} is {facts.values[place]}, not {int(match['v'])}"
+                yield "" if int(match["v"]) == facts.values[place] else f"{place} is {facts.values[place]}, not {match['v']}"
         elif match["end"]:
             value = facts.end(match["end"])
-            yield "" if int(match["e"]) == value else f"the {match['end']} is {value}, not {int(match['e'])}"
+            yield "" if int(match["e"]) == value else f"the {match['end']} is {value}, not {match['e']}"
         else:
-            sums = _sums(facts, match["label"], names)
-            yield "" if int(match["s"]) in sums else f"no such sum is {int(match['s'])}"
-
-
-def _sums(facts: _Facts, label: str | None, names: list[str | None]) -> list[int]:
-    """What "the sum" may be: the total of the labelled group; or of the digits asked for before (or after) the one that is added."""
-    if label in facts.labels:
-        return [sum(facts.values[name] for name in facts.groups[facts.labels.index(label)])]
-    found = []
-    for group in facts.groups:
-        row = [facts.values[name] for name in group]
-        cuts = [group.index(name) for name in names if name in group] if names else range(len(group) + 1)
-        for cut in cuts:
-            found += [sum(row[:cut]), sum(row[cut + 1 if names else cut :])]
-    return found
-
-
-def _same(amounts: list[int], numbers: list[int]) -> str:
-    return "" if not amounts or amounts == sorted(numbers) else "it works with other numbers than it says it uses"
+            yield "" if int(match["s"]) in facts.sums(match["label"], names) else f"no sum here is {match['s']}"
 
 
 def _counted(facts: _Facts, match: re.Match[str], names: list[str | None]) -> Iterator[str]:
     predicate = _predicate(match[2])
     hits = [name for group in facts.groups for name in group if predicate_holds(predicate, facts.values[name])]
-    yield "" if int(match[1]) == len(hits) else f"{len(hits)} are {predicate}, not {int(match[1])}"
+    yield "" if int(match[1]) == len(hits) else f"{len(hits)} are {predicate}, not {match[1]}"
     if names:
         yield "" if sorted(hits) == sorted(name or "" for name in names) else f"those that are {predicate}: {', '.join(hits) or 'none'}"
