@@ -1,0 +1,97 @@
+"""The published schemas fit what the library writes, and refuse what it would not."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from cos.models.scripted import ScriptedPolicy, ScriptedScorer
+from cos.problems import PROBLEM_SETS, problems
+from cos.problems.released import read_rows
+from cos.problems.released_rows import scored
+from cos.protocols import Prompt
+from cos.runs import Run
+from cos.search.methods import METHODS, Settings
+from cos.search.scheduler import solve
+from cos.search.trace import SearchTrace
+from cos.store import write
+
+DOCS = Path(__file__).parent.parent / "docs"
+DATA = Path(__file__).parent / "data" / "released"
+SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (DOCS / "schemas").glob("*.json")}
+
+
+def valid(name: str, row: Any, part: str | None = None) -> None:
+    """Validate against a schema, or against one part of its `$defs`."""
+    schema = SCHEMAS[name]
+    Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]} if part else schema).validate(row)
+
+
+def records(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+
+
+@pytest.fixture(scope="module")
+def trace() -> SearchTrace:
+    return solve(Prompt("How many?"), ScriptedPolicy(), ScriptedScorer(), "step_beam", Settings(n=4, width=2))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_schema_is_one_and_is_described(name: str) -> None:
+    Draft202012Validator.check_schema(SCHEMAS[name])
+    assert f"schemas/{name}.json" in (DOCS / "formats.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", PROBLEM_SETS)
+def test_problems(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "problems.jsonl", "problem", (problem.to_json() for problem in problems(f"{name}:test", 3)))
+    for row in records(tmp_path / "problems.jsonl"):
+        valid("problem", row)
+
+
+@pytest.mark.parametrize(("file", "part"), [("sft", "sft"), ("prm", "prm"), ("dpo", "dpo"), ("score_in", "score_in")])
+def test_released_rows(file: str, part: str) -> None:
+    for row in records(DATA / f"{file}.jsonl"):
+        valid("released", row)
+        valid("released", row, part)
+
+
+def test_scored_rows() -> None:
+    for row in read_rows(DATA / "score_in.jsonl"):
+        valid("released", scored(row, [0.5] * len(row.chain.steps), 1.0), "score_out")
+
+
+def test_runs(tmp_path: Path) -> None:
+    with Run.start(tmp_path, {"lr": 0.1}, seed=1).log() as log:
+        log.add({"step": 1, "loss": 0.5})
+    valid("run", *records(tmp_path / "config.json"))
+    valid("metrics", *records(tmp_path / "metrics.jsonl"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_traces_of_every_method(method: str) -> None:
+    trace = solve(Prompt("How many?"), ScriptedPolicy(), ScriptedScorer(), method, Settings(n=4, width=2))
+    for times in (True, False):
+        valid("trace", json.loads(json.dumps(trace.to_json(times=times))))
+
+
+def test_every_kind_of_event_is_in_the_schema(trace: SearchTrace) -> None:
+    for event in trace.events:
+        valid("trace", json.loads(json.dumps(event)), event["kind"])
+
+
+@pytest.mark.parametrize("change", [{"schema": "cos.trace/2"}, {"nodes": [{"id": 0}]}, {"ended": "perhaps"}, {"meter": {}}])
+def test_a_changed_trace_is_refused(trace: SearchTrace, change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        valid("trace", {**json.loads(json.dumps(trace.to_json())), **change})
+
+
+def test_a_saved_trace_fits(trace: SearchTrace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        trace.save(Path(folder, "trace.json"))
+        valid("trace", json.loads(Path(folder, "trace.json").read_text("utf-8")))
