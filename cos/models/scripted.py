@@ -55,12 +55,13 @@ class _Tree:
 
     def open(self, prompts: Sequence[Prompt]) -> list[Opened]:
         """Costs one token a word, and IMAGE_TOKENS and one vision call where there is a picture. Raises UserError for a missing picture."""
-        opened = []
-        for prompt in prompts:
+        for prompt in prompts:  # before any is opened, so that a refusal leaves nothing behind
             if isinstance(prompt.image, str | Path) and not Path(prompt.image).is_file():
                 raise UserError(f"{prompt.image}: no such picture")
             if self.needs_image and prompt.image is None:
                 raise UserError("no picture has reached the model")
+        opened = []
+        for prompt in prompts:
             handle = next(self._next)
             self.places[handle] = _Place(handle, prompt)
             vision = prompt.image is not None

@@ -103,11 +103,13 @@ class Growth:
         ask = self.request
         assert isinstance(ask, Expand)
         rows = []
+        below = self.below.copy()
         for node in ask.nodes:
-            if node.status not in ("open", "kept") or node.answer is not None:
+            if node.status not in ("open", "kept"):
                 raise ValueError(f"node {node.id} is {node.status} and can't be gone on from")
-            for number in range(self.below[node.id], self.below[node.id] + ask.per_node):
-                rows.append(self._draw(ask, node, number))
+            for _ in range(ask.per_node):
+                rows.append(self._draw(ask, node, below[node.id]))
+                below[node.id] += 1
         return rows
 
     def drawn(self, results: Sequence[Sequence[Piece]]) -> None:
@@ -118,8 +120,8 @@ class Growth:
         news: list[Node] = []
         merged: list[dict[str, Any]] = []
         leaves = []
-        rows = [(node, number) for node in ask.nodes for number in range(ask.per_node)]
-        for (node, _), pieces in zip(rows, results, strict=True):
+        parents = [node for node in ask.nodes for _ in range(ask.per_node)]
+        for node, pieces in zip(parents, results, strict=True):
             path = (*node.path, self.below[node.id])
             self.below[node.id] += 1
             leaves.append(self._hang(node, path, pieces, ask.to, news, merged).id)

@@ -59,7 +59,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Expand:
-    """Draw `per_node` times below each node, one piece or on to the answer. The reply is the distinct children (or leaves) in order."""
+    """Draw `per_node` times below each node, one piece or on to the answer; a node that is named twice gets twice as many draws.
+
+    The reply is the distinct children (or leaves) in the order drawn.
+    """
 
     nodes: Sequence[Node]
     per_node: int
@@ -127,22 +130,24 @@ def step_greedy(trace: SearchTrace, settings: Settings) -> Asking:
         if not children:
             return None
         yield Score(children)
-        node = (yield from _prune(trace, children, 1, settings.step_aggregator))[0]
+        (node,) = yield from _prune(trace, children, 1, settings.step_aggregator)
     return choose(trace, "best_of_n", settings.aggregator)
 
 
 def step_beam(trace: SearchTrace, settings: Settings) -> Asking:
-    """N candidates a round, shared evenly among the live paths, of which the best `width` go on (beam search of search-and-learn).
+    """N candidates a round, shared evenly among the `width` best live paths (the beam search of search-and-learn).
 
     A path that comes to its answer leaves the beam, so it neither takes the place of a live one nor is extended; all that finished compete
-    at the end by the aggregator. With n = 1 this is `sample`, draw for draw.
+    at the end by the aggregator. Equal candidates are one node, yet keep their places in the beam: the budget goes where it would go with
+    copies (else a step that the policy writes in one way only, and that is right, would share the budget with all wrong ones).
+    With n = 1 this is `sample`, draw for draw.
     """
-    frontier = [trace.root]
-    while frontier:
-        children = _alive((yield Expand(frontier, max(1, settings.n // len(frontier)))))
+    n, width = settings.n, min(settings.width, settings.n)
+    beam = [trace.root]
+    while beam:
+        children = _alive((yield Expand([beam[i * len(beam) // n] for i in range(n)], 1)))
         yield Score(children)
-        live = [node for node in children if node.status == "open"]
-        frontier = yield from _prune(trace, live, settings.width, settings.step_aggregator)
+        beam = yield from _prune(trace, [node for node in children if node.status == "open"], width, settings.step_aggregator)
     return choose(trace, "best_of_n", settings.aggregator)
 
 
@@ -161,13 +166,19 @@ def _alive(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _prune(trace: SearchTrace, nodes: Sequence[Node], width: int, aggregator: str) -> Generator[Request, list[Node], list[Node]]:
-    """Keep the best `width` nodes, best first; ties go to the better newest reward, then to the node drawn first."""
+    """Keep the best `width` candidates, best first; a node that stands for several equal ones may come several times.
+
+    Ties go to the better newest reward, then to the candidate drawn first.
+    """
     scores = {node.id: path_score(trace, node, aggregator) for node in nodes}
-    ranked = sorted(nodes, key=lambda node: (-scores[node.id], -(node.reward or 0.0), node.id))
+    draws = [(-scores[node.id], -(node.reward or 0.0), tuple(path), node) for node in nodes for path in (node.path, *node.merged)]
+    ranked = [node for *_, node in sorted(draws, key=lambda draw: draw[:3])]
     verdicts = []
-    for rank, node in enumerate(ranked, start=1):
-        status = "pruned" if rank > width else "kept" if node.status == "open" else node.status
-        verdicts.append((node, status, f"rank {rank} of {len(ranked)}, width {width}, {aggregator} {scores[node.id]:.3f}"))
+    for node in dict.fromkeys(ranked):
+        rank, places = ranked.index(node) + 1, ranked[:width].count(node)
+        status = "pruned" if not places else "kept" if node.status == "open" else node.status
+        many = f", {places} places" if places > 1 else ""
+        verdicts.append((node, status, f"rank {rank} of {len(ranked)}, width {width}{many}, {aggregator} {scores[node.id]:.3f}"))
     yield Decide(verdicts)
     return ranked[:width]
 

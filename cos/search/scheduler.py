@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -35,7 +35,7 @@ class Event(NamedTuple):
 
 def run(
     searches: Sequence[Search], policy: Policy, scorer: Scorer | None = None, *, rows: int = 256, stop: threading.Event | None = None
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Run all searches and give their events as they come.
 
     `rows` limits a batch; searches are taken up as long as the candidates of the live ones stay within it. A search that fails ends
@@ -132,16 +132,18 @@ class _Scheduler:
     ) -> None:
         """One batch. Where it raises, each search's rows are tried apart, so that only the one at fault ends."""
         pairs = [(growth, row) for growth, row in pairs if growth.phase != "done"]
-        owners = list(dict.fromkeys(growth for growth, _ in pairs))
         try:
             results = call([row for _, row in pairs]) if pairs else []
             for (growth, _), result in zip(pairs, results, strict=True):
                 into[growth].append(result)
-        except Exception as problem:
-            if len(owners) == 1:
-                return _fail(owners[0], problem)
-            for owner in owners:
-                self._call(call, [pair for pair in pairs if pair[0] is owner], into)
+            return
+        except Exception as caught:
+            problem = caught
+        owners = list(dict.fromkeys(growth for growth, _ in pairs))
+        if len(owners) == 1:
+            return _fail(owners[0], problem)
+        for owner in owners:
+            self._call(call, [pair for pair in pairs if pair[0] is owner], into)
 
 
 def _prompt(growth: Growth) -> list[Prompt]:

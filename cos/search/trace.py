@@ -38,7 +38,7 @@ search's answer; cut: ended at a limit; malformed: not a piece of a chain, `why`
 ENDINGS = ("answered", "no_answer", "failed", "stopped")
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """One drawn piece: a step (`name`, `thought`, `reflection`) or an `answer`; neither, where cut or malformed. Node 0 is the root."""
 

@@ -1,0 +1,34 @@
+"""Pieces and a script of constant length, for the search tests."""
+
+from __future__ import annotations
+
+import random
+
+from cos.chain import Chain, Step
+from cos.models.scripted import words
+from cos.protocols import Prompt
+from cos.template import pieces
+
+STEPS = 3
+
+
+def step_text(index: int, value: str) -> str:
+    """Piece number `index` of a chain whose steps say a value."""
+    return pieces(Chain((Step("s", value, "r"),) * (index + 1)))[-1]
+
+
+def answer_text(index: int, value: str) -> str:
+    """The answer piece after `index` steps."""
+    return pieces(Chain((Step("s", "v", "r"),) * index, value))[-1]
+
+
+def numbers(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
+    """STEPS steps that each say a long random number (so no two draws are equal), then an answer."""
+    if len(texts) < STEPS:
+        return step_text(len(texts), str(rng.getrandbits(60)))
+    return answer_text(len(texts), str(rng.getrandbits(60)))
+
+
+def lengths() -> tuple[int, int, int]:
+    """Tokens of a first step, a later step and an answer of `numbers`."""
+    return len(words(step_text(0, "1"))), len(words(step_text(1, "1"))), len(words(answer_text(STEPS, "1")))
