@@ -20,7 +20,8 @@ def chain(problem: Problem, rng: random.Random) -> Chain:
 
 
 def corrupt(problem: Problem, chain: Chain, rng: random.Random) -> Chain:
-    """The chain with a plausible mistake: a misread picture carried through to the answer, one claim changed, or a wrong answer.
+    """The chain with a plausible mistake: a misread picture carried through to the answer, another question answered, one claim
+    changed, or a wrong answer.
 
     Which steps are wrong now is for `check` to say; a change that hurts nothing is tried again a few times.
     """
@@ -36,6 +37,8 @@ def _corrupt(problem: Problem, chain: Chain, rng: random.Random) -> Chain:
     if drawn < 0.45:
         misread = reason(_misread(problem, rng), problem.truth["ask"], rng)
         return misread if rng.random() < 0.7 else _slip(problem, misread, rng)
+    if drawn < 0.53:
+        return reason(problem.truth["content"]["bars"], _misheard(problem, rng), rng)
     if drawn < 0.92:
         slipped = _slip(problem, chain, rng)
         return slipped if rng.random() < 0.8 else _slip(problem, slipped, rng)
@@ -175,6 +178,20 @@ def _misread(problem: Problem, rng: random.Random) -> list[tuple[str, int]]:
     else:
         bars[place], bars[other] = bars[other], bars[place]
     return bars
+
+
+def _misheard(problem: Problem, rng: random.Random) -> dict[str, Any]:
+    """What was asked, but for one bar, place or line."""
+    ask = dict(problem.truth["ask"])
+    if "line" in ask:
+        return {**ask, "line": max(1, ask["line"] + rng.choice((-5, -2, -1, 1, 2, 5)))}
+    if "at" in ask:
+        return {**ask, "at": rng.choice([at for at in range(len(problem.truth["content"]["bars"])) if at != ask["at"]])}
+    others = [name for name, _ in problem.truth["content"]["bars"] if name not in ask["bars"]]
+    bars = list(ask["bars"])
+    if others:
+        bars[rng.randrange(len(bars))] = rng.choice(others)
+    return {**ask, "bars": bars}
 
 
 def _slip(problem: Problem, chain: Chain, rng: random.Random) -> Chain:

@@ -97,13 +97,15 @@ class _Facts:
         claimed = _COUNTS[match["n"]] if match["n"] in _COUNTS else int(match["n"])
         inside = {name for name, value in self.bars if (value > line if over else value < line)}
         side = "above" if over else "below"
+        if (line, side) != (self.ask.get("line", line), self.ask.get("side", side)):
+            return Claim(False, f"asked is {self.ask['side']} {self.ask['line']}, not {side} {line}", "compute")
         if claimed != len(inside):
-            return Claim(False, f"{len(inside)} bars are {side} {line}, not {claimed}", "compute")
+            return Claim(False, f"{_bars(len(inside))} {side} {line}, not {claimed}", "compute")
         listed = _LISTED.search(self.text, match.end())
         names = set(re.findall(_C, listed.group(1))) & set(self.values) if listed else set()
         for name in sorted(names ^ inside) if names else ():
             return Claim(False, f"{name} {self.values[name]} is {'not ' if name in names else 'also '}{side} {line}", "compute")
-        return Claim(True, f"{claimed} bars are {side} {line}", "compute")
+        return Claim(True, f"{_bars(claimed)} {side} {line}", "compute")
 
     def place(self, match: re.Match[str]) -> Claim | None:
         if match["name"] not in self.values:
@@ -158,20 +160,33 @@ class _Facts:
         self.named.append(int(match["value"]))
         return _same(f"{name} is {self.values[name]}", self.values[name], int(match["value"]))
 
+    def asked(self) -> list[str]:
+        """The bars that the question is about, the largest and smallest by their names; empty where it names none."""
+        ends = {"largest": max(self.bars, key=lambda bar: bar[1])[0], "smallest": min(self.bars, key=lambda bar: bar[1])[0]}
+        return [ends.get(term, term) for term in self.ask.get("bars", ())]
+
     def operands(self, shared: list[Claim]) -> list[Claim]:
-        """Claims true in themselves are wrong here if they work on numbers that come from nowhere, or leave an asked bar out."""
-        asked = [self.values[name] for name in self.ask.get("bars", ()) if name in self.values]
-        sums = [a + b for a, b in combinations(asked, 2)]
+        """Working on values claims that they are the ones asked for: false for a number from nowhere, a bar that the question is not
+        about, and an extreme that leaves a bar out."""
+        asked = self.asked()
+        values = [self.values[name] for name in asked]
+        sums = [a + b for a, b in combinations(values, 2)]
         line = [self.ask["line"]] if "line" in self.ask else []
-        number = stray(shared, self.named + line if self.named else [], [*self.values.values(), *sums, *line])
+        others = [name for name in re.findall(_C, self.text) if name in self.values and name not in asked] if asked and shared else []
+        if others:
+            return [Claim(False, f"{others[0]} is not asked for here", "compute")]
+        number = stray(shared, self.named + line if self.named else [], [*(values or self.values.values()), *sums, *line])
         if number is not None:
             return [Claim(False, f"{number} is not a value used here", "compute")]
-        if self.ask["kind"] == "extreme" and any(
-            len(claim.used) > 1 and claim.result is not None and set(asked) - set(claim.used) for claim in shared
-        ):
+        lists = [claim for claim in shared if len(claim.used) > 1 and claim.result is not None]
+        if self.ask["kind"] == "extreme" and any(set(values) - set(claim.used) for claim in lists):
             return [Claim(False, "not all the bars asked for are in it", "compute")]
         return []
 
 
 def _same(why: str, truth: object, claimed: object) -> Claim:
     return Claim(truth == claimed, why if truth == claimed else f"{why}, not {claimed}", "see")
+
+
+def _bars(count: int) -> str:
+    return "1 bar is" if count == 1 else f"{count} bars are"

@@ -62,7 +62,7 @@ def read_claims(text: str, names: Mapping[str, int] | None = None, noun: str = "
     """
     reader = _Reader(dict(names or {}), noun)
     found: list[Claim] = []
-    for pattern, judge in zip(_patterns(tuple(reader.names), noun), reader.judges(), strict=True):
+    for pattern, judge in zip(_patterns(tuple(sorted(reader.names)), noun), reader.judges(), strict=True):
         claims, text = take(pattern, text, judge)
         found += claims
     return found, text
@@ -96,9 +96,15 @@ def settle(claims: Sequence[Claim]) -> Verdict:
 
 
 @lru_cache(maxsize=1024)
+def _words(names: tuple[str, ...]) -> str:
+    """Pattern of any of the names, the longest first."""
+    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+
+
+@lru_cache(maxsize=1024)
 def _patterns(names: tuple[str, ...], noun: str) -> tuple[re.Pattern[str], ...]:
     tail = f"(?: {noun})?" if noun else ""
-    words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    words = _words(names)
     term = rf"(?:(?:the )?\b(?:{words})\b{tail}|{NUMBER})" if words else f"(?:{NUMBER})"
     listing = rf"{term}(?:{_COMMA}{term})*"
     extreme = rf"(?:the )?(?P<word>{LARGEST}|{SMALLEST})(?: {noun or 'one'}| value| number)?"
@@ -121,7 +127,7 @@ class _Reader:
 
     def __init__(self, names: dict[str, int], noun: str) -> None:
         self.names = names
-        words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        words = _words(tuple(sorted(names)))
         self.term = re.compile(rf"\b(?:{words})\b|\d+" if words else r"\d+")
 
     def judges(self) -> tuple[Callable[[re.Match[str]], Claim], ...]:

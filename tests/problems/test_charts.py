@@ -190,18 +190,15 @@ JUDGED = [
     ("12 + 6 = 18.", "This uses red 12 and blue 5.", 0, "6 is not a value used here"),
     ("12 + 6 = 18.", "", 0, "6 is not a value used here"),
     ("12 + 5 = 17.", "", 1, ""),
-    ("17 + 9 = 26.", "Red and blue make 17, green is 9.", 1, ""),
-    ("18 + 9 = 27.", "Red and blue make 18, green is 9.", 0, "red and blue is 17, not 18"),
+    ("17 + 9 = 26.", "Red and blue make 17, green is 9.", 0, "green is not asked for here"),
+    ("12 + 9 = 21.", "This uses red 12 and green 9.", 0, "green is not asked for here"),
+    ("12 + 9 = 21.", "", 0, "9 is not a value used here"),
     ("12 is more than 5.", "This uses red 12 and blue 5.", 1, ""),
     ("12 is less than 5.", "This uses red 12 and blue 5.", 0, "12 is not less than 5"),
     ("2 bars are above 10.", "They are red 12 and pink 20.", 1, "2 bars are above 10"),
     ("3 bars are above 10.", "They are red 12, pink 20 and green 11.", 0, "2 bars are above 10, not 3"),
     ("2 bars are above 10.", "They are red 12 and green 9.", 0, "green 9 is not above 10"),
-    ("1 bar is below 9.", "It is blue 5.", 1, "1 bars are below 9"),
-    ("5 < 9 < 12.", "This uses blue 5, green 9 and red 12.", 1, ""),
-    ("5 < 12 < 9.", "This uses blue 5, green 9 and red 12.", 0, "5 < 12 < 9 is not so"),
-    ("20 is the largest of 12, 20, 9.", "This uses red 12, pink 20 and green 9.", 1, ""),
-    ("12 is the largest of 12, 20, 9.", "This uses red 12, pink 20 and green 9.", 0, "the largest of 12, 20, 9 is 20, not 12"),
+    ("1 bar is below 9.", "It is blue 5.", 1, "1 bar is below 9"),
     ("I look at the chart.", "This is what is asked.", None, ""),
     ("", "", None, ""),
 ]
@@ -212,6 +209,33 @@ def test_verdicts_by_hand(thought: str, reflection: str, label: int | None, why:
     verdict = charts.check(problem(), Step("look", thought, reflection))
     assert verdict.label == label, verdict
     assert why in verdict.why
+
+
+OF_THREE = [
+    ("17 + 9 = 26.", "Red and blue make 17, green is 9.", 1, ""),
+    ("18 + 9 = 27.", "Red and blue make 18, green is 9.", 0, "red and blue is 17, not 18"),
+    ("12 + 5 + 9 = 26", "", 1, ""),
+    ("5 < 9 < 12.", "This uses blue 5, green 9 and red 12.", 1, ""),
+    ("5 < 12 < 9.", "This uses blue 5, green 9 and red 12.", 0, "5 < 12 < 9 is not so"),
+    ("12 is the largest of 12, 5, 9.", "This uses red 12, blue 5 and green 9.", 1, ""),
+    ("9 is the largest of 12, 5, 9.", "This uses red 12, blue 5 and green 9.", 0, "the largest of 12, 5, 9 is 12, not 9"),
+]
+
+
+@pytest.mark.parametrize(("thought", "reflection", "label", "why"), OF_THREE)
+def test_verdicts_on_three_bars(thought: str, reflection: str, label: int, why: str) -> None:
+    verdict = charts.check(problem({"kind": "sum", "bars": ["red", "blue", "green"]}), Step("work", thought, reflection))
+    assert (verdict.label, verdict.kind) == (label, "compute")
+    assert why in verdict.why
+
+
+def test_the_ends_of_the_chart_and_the_line_are_part_of_the_question() -> None:
+    ends = problem({"kind": "sum", "bars": ["largest", "smallest"]})
+    assert charts.check(ends, Step("add", "20 + 5 = 25.", "This uses pink 20 and blue 5.")).label == 1
+    assert charts.check(ends, Step("add", "20 + 9 = 29.", "This uses pink 20 and green 9.")).why == "green is not asked for here"
+    count = problem({"kind": "count", "line": 10, "side": "above"})
+    assert charts.check(count, Step("count", "2 bars are above 10.", "They are red 12 and pink 20.")).label == 1
+    assert charts.check(count, Step("count", "2 bars are above 11.", "They are red 12 and pink 20.")).label == 0
 
 
 def test_the_subject_may_stand_in_the_name() -> None:
