@@ -44,7 +44,7 @@ class _Facts:
     def end(self, word: str) -> int:
         """The largest or smallest of the digits asked about."""
         asked = [self.values[name] for group in self.groups for name in group]
-        return max(asked) if word.startswith("larg") else min(asked)
+        return max(asked, default=-1) if word.startswith("larg") else min(asked, default=-1)
 
     def sums(self, label: str | None, names: list[str | None]) -> list[int]:
         """What "the sum" may be: the total of the labelled group; or of the digits asked about before (or after) the one that is added."""
@@ -61,7 +61,9 @@ class _Facts:
 def check(problem: Problem, step: Step) -> Verdict:
     """Right if the step claims something and all of it is true, wrong if any claim is false, else neutral. Never raises."""
     ask = problem.truth["ask"]
-    facts = _Facts(values_of(problem.truth), ask["groups"], ask["labels"])
+    values = values_of(problem.truth)
+    groups = [[name for name in group if name in values] for group in ask["groups"]]  # a question put to another picture may name places it lacks
+    facts = _Facts(values, groups, ask["labels"])
     thought, reflection = normalise(step.thought), normalise(step.reflection)
     seen = list(_seen(facts, f"{thought} | {reflection}"))
     worked = list(_worked_out(facts, _READ.sub("#", thought), _READ.sub("#", reflection)))

@@ -1,0 +1,126 @@
+"""The only text-to-token code: sampling, scoring and training all come through here, so that they see the same tokens.
+
+Three kinds of text are told apart. *Structure* (chat marks, the 14 format tokens) is written by this module and becomes special tokens.
+*Plain text* (questions, names, thoughts, reflections, answers, descriptions) is whatever somebody wrote: special tokens spelled out in
+it are encoded as ordinary characters. *Tags* are put by `Encoder.tag_id` alone and never read from text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+
+from cos.models.families import Family
+from cos.problems.pictures import open_picture
+from cos.template import ANSWER_END, BAD, FORMAT_TOKENS, GOOD, STEP_END, TAG
+
+Role = Literal["system", "user", "assistant"]
+
+_MARK = "|".join(re.escape(token) for token in FORMAT_TOKENS)
+_STRUCTURE = re.compile(rf"\n?(?:{_MARK})(?:\n(?:Answer:\n)?(?:{_MARK})|(?:{_MARK}))*")
+"""A run of markers with the line breaks that the template puts between them; what is outside such runs is plain text."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation: plain text, or ids that are there already (a chain). With `image` the picture goes before the text."""
+
+    role: Role
+    content: str | tuple[int, ...]
+    image: bool = False
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of a conversation, and for each position the index of the turn whose content it belongs to (-1: chat marks)."""
+
+    ids: list[int]
+    turn: list[int]
+
+
+class Encoder:
+    """Turns conversations and pictures into what one model reads. Holds the tokenizer, the image processor and the ids that matter."""
+
+    def __init__(self, tokenizer: Any, image_processor: Any, family: Family, image_tokens: int) -> None:
+        """`image_tokens`: tokens one tile takes in the language model's sequence."""
+        self.tokenizer, self.image_processor, self.family, self.image_tokens = tokenizer, image_processor, family, image_tokens
+        self.vocabulary: dict[str, int] = tokenizer.get_vocab()
+        self.image_id = self.vocabulary[family.image_token]
+        self.end_id: int = tokenizer.eos_token_id
+        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
+        added = {token.content: index for index, token in tokenizer.added_tokens_decoder.items()}
+        self.step_end_ids = frozenset(i for token, i in added.items() if token.endswith(STEP_END))
+        self.answer_end_ids = frozenset(i for token, i in added.items() if token.endswith(ANSWER_END))
+        structure = {i for token, i in added.items() if _STRUCTURE.fullmatch(token)}
+        self.never_sampled = frozenset(set(added.values()) - structure - {self.end_id})
+        """Image placeholders, padding, chat marks, the tag and its two labels: masked when a policy writes."""
+
+    @property
+    def tag_id(self) -> int:
+        """The tag to be scored. KeyError where the tokenizer lacks the reward model's tokens."""
+        return self.vocabulary[TAG]
+
+    @property
+    def label_ids(self) -> tuple[int, int]:
+        """(good, bad)."""
+        return self.vocabulary[GOOD], self.vocabulary[BAD]
+
+    @property
+    def knows_chains(self) -> bool:
+        """Whether every format token is one token here."""
+        return all(token in self.vocabulary for token in FORMAT_TOKENS)
+
+    def plain(self, text: str) -> list[int]:
+        """Ordinary text: nothing in it becomes a special token."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
+        return ids
+
+    def structure(self, text: str) -> list[int]:
+        """Text of our own that may hold special tokens."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        return ids
+
+    def piece(self, text: str) -> list[int]:
+        """A piece of a chain (cos.template): format tokens as such, everything between them as ordinary text, a tag never."""
+        ids: list[int] = []
+        end = 0
+        for match in _STRUCTURE.finditer(text):
+            ids += self.plain(text[end : match.start()]) + self.structure(match.group())
+            end = match.end()
+        return ids + self.plain(text[end:])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids to text with every special token in it."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
+    def conversation(self, turns: Sequence[Turn], tiles: int = 0, *, reply: bool = False) -> Encoded:
+        """A conversation by the model's own chat template. `tiles`: how many the picture was cut in; `reply`: end with the opening of
+        an assistant turn. Each content is encoded on its own, so no text can reach out of its place."""
+        marks = [f"\ue000{index}\ue001" for index in range(len(turns))]  # private-use characters: no template or user text of ours has them
+        messages = [{"role": t.role, "content": self.family.content(t.image, m)} for t, m in zip(turns, marks, strict=True)]
+        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=reply)
+        ids: list[int] = []
+        owner: list[int] = []
+        for index, (turn, mark) in enumerate(zip(turns, marks, strict=True)):
+            before, found, text = text.partition(mark)
+            if not found:
+                raise ValueError(f"the chat template dropped turn {index + 1} ({turn.role})")
+            head = self.structure(self.family.expand(before, tiles * self.image_tokens))
+            body = self.plain(turn.content) if isinstance(turn.content, str) else list(turn.content)
+            ids += head + body
+            owner += [-1] * len(head) + [index] * len(body)
+        tail = self.structure(text)
+        return Encoded(ids + tail, owner + [-1] * len(tail))
+
+    def pixels(self, image: Image.Image | str | Path) -> torch.Tensor:
+        """A picture as the model's processor makes it: (tiles, 3, height, width), float32."""
+        picture = image.convert("RGB") if isinstance(image, Image.Image) else open_picture(image)
+        values: torch.Tensor = self.image_processor(images=[picture], return_tensors="pt")["pixel_values"]
+        return values

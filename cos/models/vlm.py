@@ -1,0 +1,118 @@
+"""Loading, extending and saving vision-language models of transformers' native classes, as a model together with its encoder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+
+from cos.errors import UserError
+from cos.models.encode import Encoder
+from cos.models.families import family_of
+from cos.template import FORMAT_TOKENS, TAG_TOKENS
+
+NOTES = "cos.json"
+"""A small file beside the weights: what the workbench must know of a model that its configuration does not say."""
+
+
+@dataclass
+class VLM:
+    """A model and its encoder. `look`: the question a reward model answers about the picture before it judges (None: it does not)."""
+
+    model: Any
+    encoder: Encoder
+    name: str = ""
+    look: str | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def body(self) -> Any:
+        """The model without its vocabulary head: called with ids (and pixel_values), gives hidden states."""
+        return self.model.model
+
+    @property
+    def head(self) -> torch.nn.Linear:
+        """The vocabulary head."""
+        head: torch.nn.Linear = self.model.get_output_embeddings()
+        return head
+
+    def parameters(self) -> tuple[int, int]:
+        """(language model and head, vision tower and projector): numbers of parameters, for FLOPs."""
+        total = sum(p.numel() for p in self.model.parameters())
+        seen = sum(p.numel() for name, p in self.model.named_parameters() if "vision_tower" in name or "multi_modal_projector" in name)
+        return total - seen, seen
+
+    def save(self, folder: Path) -> None:
+        """Weights (safetensors), configuration, tokenizer, image processor, notes: a folder that `load` reads."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder)
+        self.encoder.tokenizer.save_pretrained(folder)
+        self.encoder.image_processor.save_pretrained(folder)
+        (folder / NOTES).write_text(json.dumps({"schema": "cos.model/1", "look": self.look}) + "\n")
+
+
+def load(source: str | Path, *, device: str | None = None, dtype: torch.dtype | None = None, trust_remote_code: bool = False) -> VLM:
+    """A model from a folder or a Hub id. Safetensors only; remote code stays off unless asked for; float32 on CPU and bfloat16 on GPU
+    unless `dtype` says otherwise. Raises UserError where there is no such model or its family is unknown."""
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = dtype or (torch.bfloat16 if device.startswith("cuda") else torch.float32)
+    safe: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    try:
+        config = AutoConfig.from_pretrained(source, **safe)
+        family_of(config)
+        tokenizer = AutoTokenizer.from_pretrained(source, **safe)
+        images = AutoImageProcessor.from_pretrained(source, backend="pil", **safe)
+        model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True, **safe)
+    except (OSError, ValueError) as problem:
+        reason = str(problem).strip().splitlines()[0]
+        raise UserError(f"model {source}: can't be loaded ({reason}); give a folder saved by save_pretrained or a Hub id") from None
+    notes = _notes(source)
+    return VLM(model.to(device).eval(), encoder_of(model, tokenizer, images), str(source), notes.get("look"))
+
+
+def encoder_of(model: Any, tokenizer: Any, image_processor: Any) -> Encoder:
+    """The encoder that fits a model."""
+    return Encoder(tokenizer, image_processor, family_of(model.config), int(model.config.image_seq_length))
+
+
+def add_tokens(vlm: VLM, *, tags: bool) -> int:
+    """Add the format tokens (and with `tags` the reward model's three) that the tokenizer lacks; their number.
+
+    Each new row of embedding and head starts as the mean of the rows of its plain description, as `add_special_token.py` of the
+    released code does.
+    """
+    described = FORMAT_TOKENS | (TAG_TOKENS if tags else {})
+    missing = [token for token in described if token not in vlm.encoder.vocabulary]
+    if not missing:
+        return 0
+    tokenizer = vlm.encoder.tokenizer
+    sources = [tokenizer.encode(described[token], add_special_tokens=False) for token in missing]
+    tokenizer.add_special_tokens({"additional_special_tokens": missing}, replace_extra_special_tokens=False)
+    size = max(len(tokenizer), vlm.model.get_input_embeddings().weight.shape[0])
+    vlm.model.resize_token_embeddings(size, mean_resizing=False)
+    tables = {id(layer.weight): layer.weight for layer in (vlm.model.get_input_embeddings(), vlm.model.get_output_embeddings())}
+    with torch.no_grad():
+        for weight in tables.values():
+            for token, ids in zip(missing, sources, strict=True):
+                weight[tokenizer.convert_tokens_to_ids(token)] = weight[ids].mean(0)
+    vlm.encoder = encoder_of(vlm.model, tokenizer, vlm.encoder.image_processor)
+    return len(missing)
+
+
+def _notes(source: str | Path) -> dict[str, Any]:
+    path = Path(source) / NOTES
+    if not path.is_file():
+        return {}
+    notes: dict[str, Any] = json.loads(path.read_text())
+    if notes.get("schema") != "cos.model/1":
+        raise UserError(f"{path}: schema {notes.get('schema')!r} is unknown here (known: cos.model/1); update the workbench")
+    return notes

@@ -1,0 +1,170 @@
+"""The step-tag reward model: a two-way softmax over the good and the bad token at the tag after each step and after the answer.
+
+Source: the released `modeling_internvl_prm.py`. There the loss of a labelled tag is twice its two-class cross-entropy, and a tag with neither
+label is drawn to 0.5; here unlabelled tags are masked. Two things are ours, both against a reward model that judges the text and
+hardly looks (docs/log.md): it *looks first*, that is, writes down what it sees before it reads the question; and it goes on learning to write
+right steps (`language`), since only a model that could say the right thing can tell when something else was said.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from cos import answers, problems, template
+from cos.chain import Chain, Problem, StepLabels
+from cos.errors import UserError
+from cos.models.encode import Encoder, Turn
+from cos.models.vlm import VLM
+from cos.runs import Run
+from cos.train.data import IGNORE, Batch, Example, Pictures, batches
+from cos.train.loop import Schedule, train
+from cos.train.sft import drawn_problems, hidden_states, next_token_loss
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What chains a reward model learns from, as shares of the examples; what is left over are right chains."""
+
+    wrong: float = 0.45
+    """A right chain with one or two claims made wrong."""
+    sampled: float = 0.0
+    """A chain that the policy drew (from `Config.pool`)."""
+    swapped: float = 0.2
+    """Share of all examples that are given another picture, and labelled by what that one shows."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to train on: problems of worlds, whose checker labels every step. `pool`: file of sampled chains, one JSON object a problem
+    `{id, chains: [{steps, answer}]}`. `language`: weight of the next-token loss on descriptions and right steps."""
+
+    out: str
+    worlds: dict[str, int] = field(default_factory=lambda: {"all:train": 33_000, "refusals:train": 3_000})
+    pool: str = ""
+    mix: Mix = field(default_factory=Mix)
+    language: float = 0.5
+    schedule: Schedule = field(default_factory=lambda: Schedule(steps=2000, learning_rate=5e-4))
+    seed: int = 0
+
+
+def tag_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean over tags of `-sum_j y_j log s_j + (1 - y_j) log(1 - s_j)`, s the softmax over (good, bad), y = (target, 1 - target).
+
+    `logits` (K, 2), `targets` (K,) in [0, 1]. For hard labels this is exactly twice the two-class cross-entropy. No tags give zero.
+    """
+    if not len(targets):
+        return logits.sum() * 0.0
+    return 2 * F.binary_cross_entropy_with_logits(logits[:, 0] - logits[:, 1], targets)
+
+
+def loss(language: float) -> Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]]:
+    """The whole loss; only the two label rows are projected, and only at the tags."""
+
+    def whole(vlm: VLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        hidden = hidden_states(vlm, batch)
+        at_tags = hidden[batch.tag_rows.to(vlm.device), batch.tag_columns.to(vlm.device)]
+        logits = F.linear(at_tags, vlm.head.weight[list(vlm.encoder.label_ids)]).float()
+        targets = batch.tag_targets.to(vlm.device)
+        tags = tag_loss(logits, targets)
+        words, _ = next_token_loss(vlm, hidden, batch.targets.to(vlm.device))
+        right = ((logits[:, 0] > logits[:, 1]) == (targets > 0.5)).float().mean()
+        numbers = {"tags": float(tags.detach()), "language": float(words.detach()), "right": float(right), "good": float(targets.mean())}
+        return tags + language * words, numbers
+
+    return whole
+
+
+def labels(problem: Problem, chain: Chain) -> StepLabels:
+    """The truth's labels: each step by the world's checker, the answer by the gold answer (None where there is none)."""
+    steps = tuple(None if (label := problems.check(problem, step).label) is None else float(label) for step in chain.steps)
+    answer = None if problem.answer is None else float(answers.match(chain.answer, problem.answer))
+    return StepLabels(steps, answer, "truth")
+
+
+def labelled_example(encoder: Encoder, turns: Sequence[Turn], chain: Chain, marks: StepLabels, picture: int, tiles: int) -> Example:
+    """One row: the conversation, then the chain with a tag after each piece. Words are learned in the descriptions and in right pieces."""
+    ids: list[int] = []
+    parts: list[tuple[int, int, float | None]] = []  # (start, tag position, label) of each piece, within the chain
+    for piece, label in zip(template.pieces(chain), (*marks.steps, marks.answer), strict=False):
+        start = len(ids)
+        ids += [*encoder.piece(piece), encoder.tag_id]
+        parts.append((start, len(ids) - 1, label))
+    encoded = encoder.conversation([*turns, Turn("assistant", tuple(ids))], tiles)
+    last = len(turns)
+    offset = encoded.turn.index(last)
+    targets = [IGNORE] * len(encoded.ids)
+    for at in range(1, len(encoded.ids)):
+        owner = encoded.turn[at]
+        ends = owner < 0 <= encoded.turn[at - 1] < last and encoded.ids[at] == encoder.end_id
+        if (0 <= owner < last and turns[owner].role == "assistant") or (ends and turns[encoded.turn[at - 1]].role == "assistant"):
+            targets[at - 1] = encoded.ids[at]
+    for start, tag, label in parts:
+        if label is not None and label > 0.5:
+            for at in range(offset + start, offset + tag):
+                targets[at - 1] = encoded.ids[at]
+    tags = tuple((offset + tag, label) for _, tag, label in parts if label is not None)
+    return Example(encoded.ids, targets, picture, tags)
+
+
+def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[str, list[Chain]], config: Config) -> Example:
+    """A chain of one of the kinds of `Mix` for problem `index` (modulo their number), labelled by the truth of the picture that is shown."""
+    rng = random.Random(f"prm/{config.seed}/{index}")
+    number = index % len(drawn)
+    problem = drawn[number]
+    chain = problems.chain(problem, rng)
+    kind = rng.random()
+    if kind < config.mix.sampled and problem.id in pool:
+        chain = rng.choice(pool[problem.id])
+    elif kind < config.mix.sampled + config.mix.wrong:
+        chain = problems.corrupt(problem, chain, rng)
+    shown = number
+    if rng.random() < config.mix.swapped:
+        shown, problem = _other_picture(drawn, number, rng)
+    turns = [Turn("user", problem.question, image=True)]
+    if vlm.look:
+        turns = [Turn("user", vlm.look, image=True), Turn("assistant", problems.describe(drawn[shown])), Turn("user", problem.question)]
+    return labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, tiles=1)
+
+
+def _other_picture(drawn: Sequence[Problem], number: int, rng: random.Random) -> tuple[int, Problem]:
+    """The same question over another picture of its world: who is shown, and the problem whose truth is that picture's. No gold answer."""
+    problem = drawn[number]
+    for _ in range(20):
+        other = rng.randrange(len(drawn))
+        if drawn[other].world == problem.world and problem.world != "refusals":
+            truth = {**drawn[other].truth, "ask": problem.truth["ask"]}
+            return other, replace(problem, truth=truth, answer=None)
+    return number, problem
+
+
+def read_pool(path: str) -> dict[str, list[Chain]]:
+    """Sampled chains by problem id. Raises UserError naming a line that is not `{id, chains}`."""
+    pool: dict[str, list[Chain]] = {}
+    for line, text in enumerate(Path(path).read_text().splitlines(), 1):
+        try:
+            row = json.loads(text)
+            pool[row["id"]] = [chain for chain in map(Chain.from_json, row["chains"]) if chain.steps]
+        except (ValueError, KeyError, TypeError) as fault:
+            raise UserError(f"{path}:{line}: not a row of sampled chains ({fault}); write them with cos sample") from None
+    return {key: chains for key, chains in pool.items() if chains}
+
+
+def run(vlm: VLM, config: Config) -> dict[str, float]:
+    """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages."""
+    drawn = drawn_problems(config.worlds, config.seed)
+    pool = read_pool(config.pool) if config.pool else {}
+    pictures = Pictures(vlm.encoder, lambda index: problems.draw(drawn[index]))
+
+    def example(index: int) -> Example:
+        return world_example(vlm, drawn, index, pool, config)
+
+    batch = batches(example, len(drawn), config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
+    folder = Run.start(Path(config.out), asdict(config), config.seed)
+    return train(vlm, config.schedule, folder, batch, loss(config.language))

@@ -1,0 +1,90 @@
+"""Supervised fine-tuning on chains: next-token loss on what the model writes, and on nothing it reads.
+
+Source: the released `internvl_chat_finetune.py` (mean cross-entropy over labelled positions). A model that is to reason about small pictures from
+scratch learns to see first: with `look` above 0 that share of the examples asks it to describe the whole picture.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from cos import problems
+from cos.chain import Problem
+from cos.models.encode import Turn
+from cos.models.vlm import VLM
+from cos.runs import Run
+from cos.train.data import IGNORE, LOOK, Batch, Example, Picture, Pictures, batches, chain_ids, supervised
+from cos.train.loop import Schedule, train
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to train on: a file of released SFT rows (`data`, its pictures under `images`), or problems drawn from worlds."""
+
+    out: str
+    data: str = ""
+    images: str = "."
+    worlds: dict[str, int] = field(default_factory=lambda: {"all:train": 22_000, "refusals:train": 2_000})
+    """Set and split -> number of problems; read where `data` is empty."""
+    look: float = 0.0
+    """Share of the worlds' examples that ask for a description of the picture instead of a chain."""
+    schedule: Schedule = field(default_factory=lambda: Schedule(steps=1000))
+    seed: int = 0
+
+
+def loss(vlm: VLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    """Mean cross-entropy over the labelled positions of the batch, and the share of them predicted right."""
+    hidden = hidden_states(vlm, batch)
+    value, right = next_token_loss(vlm, hidden, batch.targets.to(vlm.device))
+    return value, {"loss": float(value.detach()), "right": right}
+
+
+def hidden_states(vlm: VLM, batch: Batch) -> torch.Tensor:
+    """(B, T, width): one forward pass without the vocabulary head."""
+    pixels = None if batch.pixels is None else batch.pixels.to(vlm.device, vlm.model.dtype)
+    hidden: torch.Tensor = vlm.body(input_ids=batch.ids.to(vlm.device), pixel_values=pixels, use_cache=False).last_hidden_state
+    return hidden
+
+
+def next_token_loss(vlm: VLM, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Cross-entropy at the positions with a target (only these are projected to the vocabulary), and the share predicted right."""
+    where = targets != IGNORE
+    logits = vlm.head(hidden[where]).float()
+    wanted = targets[where]
+    return F.cross_entropy(logits, wanted), float((logits.argmax(-1) == wanted).float().mean())
+
+
+def run(vlm: VLM, config: Config) -> dict[str, float]:
+    """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages of loss and share right."""
+    example, source, count = _examples(vlm, config)
+    pictures = Pictures(vlm.encoder, source)
+    batch = batches(example, count, config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
+    folder = Run.start(Path(config.out), asdict(config), config.seed)
+    return train(vlm, config.schedule, folder, batch, loss)
+
+
+def drawn_problems(worlds: dict[str, int], seed: int) -> list[Problem]:
+    """The problems of several sets, one after the other."""
+    return [problem for spec, count in worlds.items() for problem in problems.problems(spec, count, seed)]
+
+
+def _examples(vlm: VLM, config: Config) -> tuple[Callable[[int], Example], Callable[[int], Picture | None], int]:
+    drawn = drawn_problems(config.worlds, config.seed)
+    return lambda index: world_example(vlm, drawn[index % len(drawn)], index, len(drawn), config), lambda index: problems.draw(drawn[index]), len(drawn)
+
+
+def world_example(vlm: VLM, problem: Problem, index: int, count: int, config: Config) -> Example:
+    """A description or a right chain for one problem; which, and in which words, changes from epoch to epoch (`index` // `count`)."""
+    rng = random.Random(f"sft/{config.seed}/{index}")
+    if rng.random() < config.look:
+        turns = [Turn("user", LOOK, image=True), Turn("assistant", problems.describe(problem))]
+    else:
+        chain = chain_ids(vlm.encoder, problems.chain(problem, rng))
+        turns = [Turn("user", problem.question, image=True), Turn("assistant", chain)]
+    return supervised(vlm.encoder, turns, (False, True), index % count, tiles=1)
