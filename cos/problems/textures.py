@@ -71,14 +71,16 @@ def _pattern(form: str, rng: np.random.Generator) -> np.ndarray:
         "rings": lambda: 0.5 + 0.5 * np.sin(6.28 * pace * np.hypot(x - 0.5, y - 0.4) * 1.5 + phase),
         "marble": lambda: 0.5 + 0.5 * np.sin(12 * along + 3 * np.sin(7 * across + phase) + 2 * np.sin(17 * along * across)),
     }[form]()
-    one, two = rng.integers(0, 256, (2, 1, 1, 3))
+    one = two = rng.integers(0, 256, 3)
+    while np.abs(one - two).sum() < 150:  # else a pattern would look like an empty page
+        two = rng.integers(0, 256, 3)
     return one + share[..., None] * (two - one)
 
 
 def _blank(form: str, rng: np.random.Generator) -> np.ndarray:
     low, high = {"white": (250, 256), "paper": (225, 252), "dark": (20, 80), "tint": (120, 230), "shaded": (150, 230)}[form]
     page = np.broadcast_to(rng.integers(low, high, 3).astype(float), (SIZE, SIZE, 3))
-    shade = np.linspace(-20, 20, SIZE)[:, None, None] if form == "shaded" else 0
+    shade = np.linspace(-8, 8, SIZE)[:, None, None] if form == "shaded" else 0
     return page + shade + (rng.integers(-3, 4, (SIZE, SIZE, 1)) if form != "white" else 0)
 
 
