@@ -39,7 +39,7 @@ models: .venv/.set-up
 	sh tools/train_embedded.sh
 
 notebooks: .venv/.set-up
-	sh tools/notebooks.sh
+	@for book in notebooks/*.ipynb; do [ ! -e "$$book" ] || $(PY) -m jupyter nbconvert --to notebook --execute --inplace "$$book" || exit 1; done
 
 pictures: .venv/.set-up
 	sh tools/pictures.sh

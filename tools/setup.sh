@@ -9,7 +9,7 @@ good_python() {
 }
 
 find_python() {
-    for name in "$@" python3.11 python3.12 python3.13 python3.14 python3 python; do
+    for name in ${1:-python3.11 python3.12 python3.13 python3.14 python3 python}; do
         if good_python "$name"; then
             echo "$name"
             return
