@@ -15,7 +15,7 @@ from typing import Any, Literal
 from cos.errors import UserError
 from cos.meter import Meter
 from cos.protocols import Costs, Draw, Handle, Opened, Piece, Prompt, Scored, ToScore
-from cos.search.methods import METHODS, Decide, Expand, Request, Score, Settings
+from cos.search.methods import METHODS, ONE_CHAIN, Decide, Expand, Request, Score, Settings
 from cos.search.reading import image_reference, read_node
 from cos.search.select import Choice
 from cos.search.trace import SCHEMA, Node, SearchTrace
@@ -34,10 +34,16 @@ class Search:
     score_all: bool = False
     """Give every step a reward for display once the method has ended. What that costs is not the method's and is not metered."""
     trace: SearchTrace = field(default_factory=SearchTrace)
+    """Grows while it runs. Its `seconds` are wall time since the search was taken up, and so count what runs beside it."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UserError(f"no search method is called {self.method!r}; there are {', '.join(METHODS)}")
+
+    @property
+    def rows(self) -> int:
+        """Rows that it can fill of a batch."""
+        return 1 if self.method in ONE_CHAIN else self.settings.n
 
 
 @dataclass

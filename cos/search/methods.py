@@ -168,11 +168,11 @@ def _alive(nodes: Sequence[Node]) -> list[Node]:
 def _prune(trace: SearchTrace, nodes: Sequence[Node], width: int, aggregator: str) -> Generator[Request, list[Node], list[Node]]:
     """Keep the best `width` candidates, best first; a node that stands for several equal ones may come several times.
 
-    Ties go to the better newest reward, then to the candidate drawn first.
+    Ties go to the better newest reward; then each tied node gets a place in turn, in the order drawn.
     """
     scores = {node.id: path_score(trace, node, aggregator) for node in nodes}
-    draws = [(-scores[node.id], -(node.reward or 0.0), tuple(path), node) for node in nodes for path in (node.path, *node.merged)]
-    ranked = [node for *_, node in sorted(draws, key=lambda draw: draw[:3])]
+    draws = [(-scores[node.id], -(node.reward or 0.0), copy, node.id) for node in nodes for copy in range(node.count)]
+    ranked = [trace.nodes[id] for *_, id in sorted(draws)]
     verdicts = []
     for node in dict.fromkeys(ranked):
         rank, places = ranked.index(node) + 1, ranked[:width].count(node)
@@ -192,3 +192,6 @@ METHODS: dict[str, Callable[[SearchTrace, Settings], Asking]] = {
     "step_greedy": step_greedy,
     "step_beam": step_beam,
 }
+
+ONE_CHAIN = frozenset({"greedy", "sample"})
+"""Methods that draw one chain, whatever `n` says."""

@@ -35,11 +35,14 @@ def read_node(parent: Node, path: tuple[int, ...], piece: Piece, id: int, round:
 
 
 def image_reference(image: Any) -> dict[str, str | None] | None:
-    """Where a picture is and the SHA-256 of its file, or of its pixels where it is an image in memory; None without a picture."""
+    """Where a picture is and the SHA-256 of its file, or of its pixels where it is an image in memory; None without a picture.
+
+    The hash is empty where there is nothing to hash: no such file, or no image.
+    """
     if image is None:
         return None
     if isinstance(image, str | Path):
         path = Path(image)
-        return {"path": str(image), "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None}
+        return {"path": str(image), "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""}
     pixels = f"{image.mode} {image.size} ".encode() + image.tobytes() if hasattr(image, "tobytes") else b""
-    return {"path": None, "sha256": hashlib.sha256(pixels).hexdigest() if pixels else None}
+    return {"path": None, "sha256": hashlib.sha256(pixels).hexdigest() if pixels else ""}

@@ -71,7 +71,7 @@ class _Scheduler:
         self.live: list[Growth] = []
 
     def has_room(self, search: Search) -> bool:
-        return not self.live or sum(growth.settings.n for growth in self.live) + search.settings.n <= self.rows
+        return not self.live or sum(growth.search.rows for growth in self.live) + search.rows <= self.rows
 
     def admit(self, number: int, search: Search) -> None:
         scorer = (self.scorer.name, self.scorer.costs) if self.scorer else None

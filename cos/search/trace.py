@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class Node:
 
     def to_json(self) -> dict[str, Any]:
         """Every field."""
-        return {**asdict(self), "path": list(self.path)}
+        return {**vars(self), "path": list(self.path), "merged": [list(path) for path in self.merged]}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Node:

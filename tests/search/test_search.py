@@ -153,6 +153,26 @@ def test_equal_children_are_merged_scored_once_and_counted_in_votes() -> None:
     assert vote.meter.policy_decode == 10 * (len(words(step_text(0, "same"))) + len(words(answer_text(1, "a"))))
 
 
+def places(frequent: float, rare: float) -> dict[str, int]:
+    """Draws below each first step in round 2 of a beam of width 4, where 9 in 10 first steps say "frequent"."""
+
+    def script(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
+        return step_text(0, "frequent" if rng.random() < 0.9 else "rare") if not texts else answer_text(1, str(rng.getrandbits(60)))
+
+    def rule(prompt: Prompt, texts: tuple[str, ...]) -> float:
+        return frequent if ">frequent<" in texts[0] else rare
+
+    trace = finish(Search(PROMPT, "step_beam", Settings(seed=3)), policy=ScriptedPolicy(script), scorer=ScriptedScorer(rule))[0]
+    assert {node.thought: node.count for node in trace.children(trace.root)} == {"frequent": 14, "rare": 2}
+    return {str(node.thought): len(trace.children(node)) for node in trace.children(trace.root)}
+
+
+def test_equal_candidates_keep_their_places_in_the_beam_and_ties_are_shared_in_turn() -> None:
+    assert places(0.9, 0.1) == {"frequent": 16, "rare": 0}
+    assert places(0.1, 0.9) == {"frequent": 8, "rare": 8}  # two copies of the better one, then two of the other
+    assert places(0.5, 0.5) == {"frequent": 8, "rare": 8}
+
+
 def test_the_aggregator_decides_in_every_method_that_scores() -> None:
     def two(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
         mine = ("even" if ">even<" in texts[0] else "mixed") if texts else rng.choice(["even", "mixed"])
