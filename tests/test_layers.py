@@ -20,8 +20,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "rewards": ("cos.rewards",),
     "decide": ("cos.search", "cos.label", "cos.prefer"),
     "learn": ("cos.train",),
-    "judge": ("cos.evaluate", "cos.report_card", "cos.study", "cos.scale"),
-    "wiring": ("cos.__main__",),
+    "judge": ("cos.loading", "cos.evaluate", "cos.summary", "cos.report_card", "cos.study", "cos.scale"),
+    "wiring": ("cos.__main__", "cos.commands"),
     "pictures": ("workbench.plots", "workbench.render"),
     "app": ("workbench", "app"),
 }

@@ -1,0 +1,158 @@
+"""What all verbs share: a parser whose errors are one line, options from a YAML file, results, progress."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from cos.errors import UserError
+from cos.search.methods import Settings
+
+_SEARCH = {
+    "temperature": "of sampling; 0 takes the likeliest token",
+    "top_p": "sample from the smallest set of tokens with this probability",
+    "max_tokens": "limit for each step",
+    "max_steps": "a path with more steps is cut",
+    "aggregator": "makes one number of a chain's rewards",
+    "step_aggregator": "ranks the paths of a step search",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb hands back: the JSON object, the same for people, and the exit code."""
+
+    result: dict[str, Any]
+    text: str
+    code: int = 0
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line and exits with 2."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError, so that `main` prints it as every other mistake."""
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The options of every verb."""
+    parser.add_argument("--config", metavar="FILE.yaml", help="options from a file, by their long names; flags go before it")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (0)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output, all else on standard error")
+
+
+def add_models(parser: argparse.ArgumentParser, *, policy: bool = True) -> None:
+    """--policy and --reward."""
+    if policy:
+        parser.add_argument("--policy", default="embedded", help="embedded, scripted, a folder or a Hub id (embedded)")
+    parser.add_argument("--reward", default="embedded", help="embedded, scripted, oracle, a folder or a Hub id (embedded)")
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """The options of `Settings`, with its defaults."""
+    parser.add_argument("--n", type=int, default=Settings.n, help=f"chains, or candidates a round ({Settings.n})")
+    parser.add_argument("--width", type=int, default=Settings.width, help=f"live paths of a beam ({Settings.width})")
+    for name, meaning in _SEARCH.items():
+        default = getattr(Settings, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"{meaning} ({default})")
+
+
+def settings(args: argparse.Namespace) -> Settings:
+    """The settings that `add_search` has asked for."""
+    return Settings(**{field.name: getattr(args, field.name) for field in fields(Settings)})
+
+
+def need(args: argparse.Namespace, **names: str) -> None:
+    """Raise UserError where an option (name -> how the user writes it) was given neither as a flag nor in the file."""
+    for name, written in names.items():
+        if getattr(args, name) is None:
+            raise UserError(f"{written} is missing; give it on the command line or in --config")
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping. Raises UserError with file, line and reason."""
+    try:
+        found = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"{path}: {getattr(problem, 'strerror', None) or 'not UTF-8 text'}") from None
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{where}: not YAML ({getattr(problem, 'problem', None) or 'unreadable'})") from None
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
+        raise UserError(f"{path}: needs lines such as `n: 16`, option and value")
+    return dict(found)
+
+
+def apply_file(parser: argparse.ArgumentParser, path: str) -> None:
+    """Make the options in a YAML file the defaults of `parser`. Raises UserError for one it has not, or a wrong value."""
+    actions = {action.dest: action for action in parser._actions if action.dest not in ("help", "config")}
+    for key, value in read_yaml(path).items():
+        action = actions.get(key.replace("-", "_"))
+        if action is None:
+            raise UserError(f"{path}: {parser.prog} has no option {key!r}; there are {', '.join(sorted(actions))}")
+        parser.set_defaults(**{action.dest: _fitting(action, value, f"{path}: {key}")})
+
+
+def _fitting(action: argparse.Action, value: Any, where: str) -> Any:
+    if action.nargs == 0:
+        if not isinstance(value, bool):
+            raise UserError(f"{where} is {value!r}; it must be true or false")
+        return value
+    if isinstance(value, list):
+        value = ",".join(map(str, value))
+    if isinstance(value, dict | bool) or value is None:
+        raise UserError(f"{where} is {value!r}; a text or a number is needed")
+    convert: Callable[[str], Any] = action.type if callable(action.type) else str
+    try:
+        fitting = convert(str(value))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise UserError(f"{where} is {value!r}; {getattr(convert, '__name__', 'another kind')} is needed") from None
+    if action.choices is not None and fitting not in action.choices:
+        raise UserError(f"{where} is {value!r}; take one of {', '.join(map(str, action.choices))}")
+    return fitting
+
+
+class Progress:
+    """Progress on standard error: a line that renews itself in a terminal, else a line every ten seconds."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.began, self.first, self.shown = what, time.monotonic(), -1, -math.inf
+        self.terminal = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int) -> None:
+        """`done` of `total` are done; what was done at the first call does not count for the rate."""
+        now = time.monotonic()
+        if self.first < 0:
+            self.first, self.began = done, now
+        if done < total and now - self.shown < (0.2 if self.terminal else 10.0):
+            return
+        self.shown = now
+        rate = (done - self.first) / max(now - self.began, 1e-9)
+        left = (
+            f"{rate:.2f}/s, {_clock((total - done) / rate)} left"
+            if done > self.first
+            else "starting"
+            if done < total
+            else "nothing left to do"
+        )
+        sys.stderr.write(f"{self.what}: {done}/{total}, {left}" + ("\x1b[K\r" if self.terminal and done < total else "\n"))
+        sys.stderr.flush()
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

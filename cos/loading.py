@@ -1,0 +1,71 @@
+"""Names to models: what `--policy` and `--reward` may say. Torch is loaded only for a model that has weights.
+
+    policy, scorer = load_policy("embedded"), load_scorer("embedded")
+
+| name | policy | reward |
+|---|---|---|
+| embedded | the small policy that ships with the package | its reward model |
+| scripted | a script without weights | a rule without weights |
+| a folder, or a Hub id `owner/name` | any vision-language model with the format tokens | a step-tag reward model |
+
+The reward `oracle`, the truth of a world, needs the problems; `cos.evaluate` makes it where it has them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cos.errors import UserError
+from cos.models.scripted import ScriptedPolicy, ScriptedScorer
+from cos.protocols import Policy, Scorer
+
+if TYPE_CHECKING:
+    from cos.models.vlm import VLM
+
+Role = Literal["policy", "reward"]
+
+
+def load_policy(name: str) -> Policy:
+    """The policy of this name. Raises UserError where there is none."""
+    if name == "scripted":
+        return ScriptedPolicy()
+    vlm = load_vlm(name, "policy")
+    from cos.engine.torch_engine import TorchPolicy
+
+    return TorchPolicy(vlm)
+
+
+def load_scorer(name: str) -> Scorer:
+    """The reward model of this name. Raises UserError where there is none."""
+    if name == "scripted":
+        return ScriptedScorer()
+    if name == "oracle":
+        raise UserError("the reward oracle knows the worlds' own problems only: use it with cos eval --set charts:test, or take embedded")
+    vlm = load_vlm(name, "reward")
+    from cos.rewards.step_tag import StepTagScorer
+
+    return StepTagScorer(vlm)
+
+
+def load_vlm(name: str, role: Role) -> VLM:
+    """The weights behind a name, for either role. Raises UserError where there are none."""
+    if name.startswith(("http://", "https://", "judge:", "confidence")):
+        raise UserError(
+            f"{role} {name}: servers, judges and confidence are not in this version; take embedded, scripted, a folder or a Hub id"
+        )
+    source: str | Path = name
+    if name == "embedded":
+        from cos.models.embedded import path
+
+        source = path(role)
+        if not source.is_dir():
+            raise UserError(f"the embedded {role} model is missing ({source}); make models trains it, or take scripted")
+    elif not Path(name).is_dir() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+        raise UserError(f"{role} {name}: no such folder, and no name known here; take embedded, scripted, a folder or a Hub id owner/name")
+    from transformers.utils import logging
+
+    from cos.models.vlm import load
+
+    logging.disable_progress_bar()
+    return load(source)
