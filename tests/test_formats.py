@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from cos.evaluate import RECORD, Plan, evaluate
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.problems import PROBLEM_SETS, problems
 from cos.problems.released import read_rows
@@ -71,6 +72,15 @@ def test_runs(tmp_path: Path) -> None:
         log.add({"step": 1, "loss": 0.5})
     valid("run", *records(tmp_path / "config.json"))
     valid("metrics", *records(tmp_path / "metrics.jsonl"))
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_evaluations(tmp_path: Path, swap: bool) -> None:
+    plan = Plan(problems("all:test", 3), ("greedy", "vote"), Settings(n=2), swap_images=swap)
+    evaluate(plan, ScriptedPolicy(), ScriptedScorer(), tmp_path / "records.jsonl")
+    for row in records(tmp_path / "records.jsonl"):
+        assert row["schema"] == f"cos.{RECORD}/1"
+        valid("eval", row)
 
 
 @pytest.mark.parametrize("method", METHODS)
