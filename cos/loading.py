@@ -13,6 +13,8 @@ The reward `oracle`, the truth of a world, needs the problems; `cos.evaluate` ma
 
 from __future__ import annotations
 
+import hashlib
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from cos.models.vlm import VLM
 
 Role = Literal["policy", "reward"]
+EMBEDDED = Path(str(files("cos"))) / "assets"
+_HEAD = 2**22  # bytes of each weight file that a fingerprint reads: training changes all of them, and 16 GB take minutes
 
 
 def load_policy(name: str) -> Policy:
@@ -56,9 +60,7 @@ def load_vlm(name: str, role: Role) -> VLM:
         )
     source: str | Path = name
     if name == "embedded":
-        from cos.models.embedded import path
-
-        source = path(role)
+        source = EMBEDDED / role
         if not source.is_dir():
             raise UserError(f"the embedded {role} model is missing ({source}); make models trains it, or take scripted")
     elif not Path(name).is_dir() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
@@ -69,3 +71,15 @@ def load_vlm(name: str, role: Role) -> VLM:
 
     logging.disable_progress_bar()
     return load(source)
+
+
+def fingerprint(name: str, role: Role) -> str:
+    """A name that changes with the weights, so that results of two trainings are not taken for one: the name and, for a folder, a hash."""
+    folder = EMBEDDED / role if name == "embedded" else Path(name)
+    if name in ("scripted", "oracle") or not folder.is_dir():
+        return name
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as weights:
+            digest.update(f"{file.name} {file.stat().st_size} ".encode() + weights.read(_HEAD))
+    return f"{name} {digest.hexdigest()[:12]}"

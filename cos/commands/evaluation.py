@@ -6,10 +6,12 @@ example: cos eval --set all:test --limit 600 --methods greedy,vote,best_of_n,wei
 from __future__ import annotations
 
 import argparse
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
 from cos.commands.options import Outcome, Progress, add_models, add_search, need, settings
+from cos.errors import UserError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", default="greedy,vote,best_of_n,weighted_vote,step_greedy,step_beam", help="names with commas between")
     add_models(parser)
     add_search(parser)
-    parser.add_argument("--out", metavar="DIR", help="folder of the records; a killed run goes on there (runs/eval-SET-SEED)")
+    parser.add_argument("--out", metavar="DIR", help="folder of the records, where a killed run goes on (runs/eval-...)")
     parser.add_argument("--block", type=int, default=32, help="problems at once (32)")
     parser.add_argument("--traces", action="store_true", help="keep every search under DIR/traces")
     parser.add_argument("--swap-images", action="store_true", help="also score with another problem's picture: does the reward model look?")
@@ -30,20 +32,23 @@ def run(args: argparse.Namespace) -> Outcome:
     need(args, set="--set")
     chosen = settings(args)
     from cos.evaluate import Plan, evaluate
-    from cos.loading import load_policy, load_scorer
+    from cos.loading import fingerprint, load_policy, load_scorer
     from cos.problems import problems
     from cos.runs import Run
-    from cos.store import write
+    from cos.store import dump, write
     from cos.summary import summarise, table
 
-    out = Path(args.out or f"runs/eval-{args.set.replace(':', '-')}-{args.seed}")
     methods = [name.strip() for name in args.methods.split(",") if name.strip()]
+    if args.limit < 1:
+        raise UserError(f"--limit is {args.limit}; it must be 1 or more")
     drawn = problems(args.set, args.limit, args.seed)
+    models = {"policy": fingerprint(args.policy, "policy"), "reward": fingerprint(args.reward, "reward")}
+    config = {"set": args.set, "methods": methods, **models, "settings": asdict(chosen), "swap_images": args.swap_images}
+    out = Path(args.out or f"runs/eval-{args.set.replace(':', '-')}-{hashlib.sha256(dump(config).encode()).hexdigest()[:8]}")
     plan = Plan(drawn, methods, chosen, args.swap_images, args.block, out / "traces" if args.traces else None)
     policy = load_policy(args.policy)
     scorer = None if args.reward == "oracle" else load_scorer(args.reward)
-    config = {"set": args.set, "methods": methods, "policy": args.policy, "reward": args.reward, "settings": asdict(chosen)}
-    Run.start(out, config | {"swap_images": args.swap_images}, args.seed)
+    Run.start(out, config, args.seed)
     summary = summarise(evaluate(plan, policy, scorer, out / "records.jsonl", Progress("eval")), args.seed)
     result = {"set": args.set, "policy": args.policy, "reward": args.reward, **summary, "out": str(out)}
     write(out / "summary.json", "evaluation", [result])

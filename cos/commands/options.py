@@ -139,19 +139,19 @@ class Progress:
         now = time.monotonic()
         if self.first < 0:
             self.first, self.began = done, now
-        if done < total and now - self.shown < (0.2 if self.terminal else 10.0):
-            return
-        self.shown = now
-        rate = (done - self.first) / max(now - self.began, 1e-9)
-        left = (
-            f"{rate:.2f}/s, {_clock((total - done) / rate)} left"
-            if done > self.first
-            else "starting"
-            if done < total
-            else "nothing left to do"
-        )
-        sys.stderr.write(f"{self.what}: {done}/{total}, {left}" + ("\x1b[K\r" if self.terminal and done < total else "\n"))
-        sys.stderr.flush()
+        ended = done >= total
+        if ended or now - self.shown >= (0.2 if self.terminal else 10.0):
+            self.shown = now
+            end = "\x1b[K\r" if self.terminal and not ended else "\n"
+            sys.stderr.write(f"{self.what}: {done}/{total}, {self._pace(done, total, now - self.began)}{end}")
+            sys.stderr.flush()
+
+    def _pace(self, done: int, total: int, seconds: float) -> str:
+        new = done - self.first
+        if not new:
+            return "starting" if done < total else "all was there"
+        rate = new / max(seconds, 1e-9)
+        return f"{rate:.2f}/s, " + (f"{_clock((total - done) / rate)} left" if done < total else f"{_clock(seconds)} in all")
 
 
 def _clock(seconds: float) -> str:

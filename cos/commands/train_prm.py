@@ -1,0 +1,29 @@
+"""`cos train prm`: train a step-tag reward model on chains whose every step is labelled by the truth of a world.
+
+The recipe's fields are those of `cos.train.prm.Config` (its `schedule` those of `cos.train.loop.Schedule`), and `model`.
+
+example: cos train prm --config recipes/embedded_reward.yaml --out runs/reward
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from cos.commands.options import Outcome
+from cos.commands.recipe import add_training, apply_recipe, config_of, model_of, report
+
+apply_file = apply_recipe
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    add_training(parser, "new:reward")
+    parser.add_argument("--pool", metavar="FILE", help="sampled chains to learn from too")
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Train."""
+    from cos.train import prm
+
+    config, name = config_of(args, prm.Config, ("pool",))
+    return report(prm.run(model_of(name, "reward"), config), config.out)
