@@ -1,0 +1,116 @@
+"""A vision-language model that reads new tokens below what it has read before, many rows at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cos.engine.kv import Layout, Node, Rows
+from cos.models.vlm import VLM
+from cos.protocols import Costs
+
+SLOTS = 32768
+"""Keys and values that one forward holds at most, in tokens over all rows (more only where a single row needs more)."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Read `cuts`, one after the other, below `parent` (None: from the start); each becomes a node. `features`: (image tokens, width)."""
+
+    parent: Node | None
+    cuts: tuple[tuple[int, ...], ...]
+    features: torch.Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.cuts))
+
+    @property
+    def start(self) -> int:
+        return self.parent.end if self.parent else 0
+
+
+class Reader:
+    """A model and what really went through it: `forwards` counts token-forwards as `prefill`, `decode`, `step` and `again` (a node whose
+    keys were not kept), and pictures as `vision`."""
+
+    def __init__(self, vlm: VLM) -> None:
+        vlm.model.eval()
+        self.vlm, self.encoder, self.layout = vlm, vlm.encoder, Layout.of(vlm.model)
+        self.forwards: Counter[str] = Counter()
+        self._embed = vlm.model.get_input_embeddings()
+
+    def costs(self) -> Costs:
+        """2 FLOPs a parameter: for each token, and for each patch of a picture (counted as one tile)."""
+        language, vision = self.vlm.parameters()
+        seen = self.vlm.model.config.vision_config
+        patches = np.prod(np.broadcast_to(seen.image_size, 2) // np.broadcast_to(seen.patch_size, 2))
+        return Costs(2.0 * language, 2.0 * vision * float(patches), float(self.layout.bytes_per_token))
+
+    def forward(self, rows: Rows, ids: torch.Tensor, starts: np.ndarray, asks: Sequence[Ask] = ()) -> torch.Tensor:
+        """One pass: ids (rows, count) at positions from `starts` on; hidden states (rows, count, width)."""
+        positions = rows.place(starts, ids.shape[1])
+        embeds = self._embed(ids)
+        for row, ask in enumerate(asks):
+            if ask.features is not None:
+                embeds[row, ids[row] == self.encoder.image_id] = ask.features
+        output = self.vlm.body.language_model(
+            inputs_embeds=embeds, attention_mask=rows.mask(), position_ids=positions, past_key_values=rows, use_cache=True
+        )
+        hidden: torch.Tensor = output.last_hidden_state
+        return hidden
+
+    def read(self, asks: Sequence[Ask], kind: str) -> list[list[Node]]:
+        """New nodes for each ask, with keys, values and last hidden state. The answers do not depend on what is read together."""
+        self.warm([ask.parent for ask in asks if ask.parent])
+        nodes: list[list[Node]] = [[] for _ in asks]
+        for chunk in _chunks(asks):
+            count = max(asks[i].size for i in chunk)
+            ids = torch.full((len(chunk), count), self.encoder.pad_id)
+            for row, i in enumerate(chunk):
+                ids[row, : asks[i].size] = torch.tensor([token for cut in asks[i].cuts for token in cut])
+            rows = Rows([asks[i].parent for i in chunk], count, self.layout)
+            starts = np.array([asks[i].start for i in chunk])
+            hidden = self.forward(rows, ids.to(self.layout.device), starts, [asks[i] for i in chunk])
+            for row, i in enumerate(chunk):
+                nodes[i] = _split(asks[i], rows, row, hidden)
+                self.forwards[kind] += asks[i].size
+        return nodes
+
+    def warm(self, leaves: Sequence[Node]) -> None:
+        """Read again what on these paths has no keys and values (whole chains are kept as tokens only)."""
+        cold = list({id(node): node for leaf in leaves for node in leaf.path() if node.kv is None}.values())
+        while cold:
+            ready = [node for node in cold if node.parent is not None and node.parent.kv is not None]
+            for node, (fresh,) in zip(ready, self.read([Ask(node.parent, (node.ids,)) for node in ready], "again"), strict=True):
+                node.kv, node.hidden = fresh.kv, fresh.hidden
+            cold = [node for node in cold if node.kv is None]
+
+
+def _chunks(asks: Sequence[Ask]) -> Iterator[list[int]]:
+    """Indices of asks to read together: of like lengths, and within SLOTS."""
+    chunk: list[int] = []
+    end = 0
+    for index in sorted(range(len(asks)), key=lambda i: (asks[i].size, asks[i].start)):
+        grown = max(end, asks[index].start) if chunk else asks[index].start
+        if chunk and (len(chunk) + 1) * (grown + asks[index].size) > SLOTS:
+            yield chunk
+            chunk, grown = [], asks[index].start
+        chunk.append(index)
+        end = grown
+    if chunk:
+        yield chunk
+
+
+def _split(ask: Ask, rows: Rows, row: int, hidden: torch.Tensor) -> list[Node]:
+    nodes: list[Node] = []
+    parent, at = ask.parent, 0
+    for cut in ask.cuts:
+        first, at = at, at + len(cut)
+        parent = Node(parent, cut, rows.take(row, ask.start + first, ask.start + at), hidden[row, at - 1].clone())
+        nodes.append(parent)
+    return nodes

@@ -1,0 +1,48 @@
+"""A policy on transformers' own models: image and prompt read once, steps drawn in batches below a shared prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from cos.engine.decode import Decoder, Drawn
+from cos.engine.prompts import Prompts
+from cos.engine.reader import Reader
+from cos.models.vlm import VLM
+from cos.protocols import Draw, Handle, Opened, Piece, Prompt
+
+
+class TorchPolicy:
+    """`protocols.Policy` on a VLM. May be called from any thread; calls take turns. `forwards`: what really went through the model."""
+
+    def __init__(self, vlm: VLM) -> None:
+        reader = Reader(vlm)
+        self.name, self.costs, self.forwards = vlm.name, reader.costs(), reader.forwards
+        self._reader, self._prompts = reader, Prompts(reader)
+        self._decoder = Decoder(reader)
+
+    @torch.inference_mode()
+    def open(self, prompts: Sequence[Prompt]) -> list[Opened]:
+        """See `protocols.Policy`. Raises UserError for a picture that can't be read."""
+        with self._prompts.lock:
+            return self._prompts.open(prompts)
+
+    @torch.inference_mode()
+    def draw(self, requests: Sequence[Draw]) -> list[list[Piece]]:
+        """See `protocols.Policy`. Log-probabilities are of what may be sampled at all (after masking), at temperature 1."""
+        with self._prompts.lock:
+            drawn = self._decoder.draw([self._prompts.nodes[request.parent] for request in requests], requests)
+            return [self._pieces(request.parent, row) for request, row in zip(requests, drawn, strict=True)]
+
+    def close(self, roots: Sequence[Handle]) -> None:
+        """See `protocols.Policy`."""
+        with self._prompts.lock:
+            self._prompts.close(roots)
+
+    def _pieces(self, parent: Handle, row: Sequence[Drawn]) -> list[Piece]:
+        pieces = []
+        for drawn in row:
+            parent = self._prompts.add(drawn.node, parent)
+            pieces.append(Piece(parent, self._reader.encoder.decode(drawn.node.ids), drawn.node.ids, drawn.logprob, drawn.ending))
+        return pieces

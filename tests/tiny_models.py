@@ -1,0 +1,55 @@
+"""Tiny random models of the embedded shape whose outputs depend strongly on every token before, so that a wrong cache shows."""
+
+from __future__ import annotations
+
+import torch
+from PIL import Image, ImageDraw
+
+from cos.chain import Chain, Step
+from cos.models.embedded import Shape, build, make_tokenizer
+from cos.models.encode import Turn
+from cos.models.vlm import VLM
+from cos.template import pieces
+
+SHAPE = Shape(pixels=32, merge=2, vision_width=32, vision_layers=1, width=48, layers=3, heads=4)
+TEXTS = ["How many red circles are there? Describe the picture. There are 3 blue squares.", "The answer is 12, as seen in the picture."]
+LOOK = "Describe the picture."
+
+
+def tiny(*, look: str | None = None, seed: int = 0) -> VLM:
+    """A model in float32; its weights are far larger than at the usual start."""
+    vlm = build(SHAPE, make_tokenizer(TEXTS, size=320), seed=seed, look=look)
+    with torch.no_grad():
+        for name, weight in vlm.model.named_parameters():
+            if weight.dim() > 1:
+                weight.mul_(8.0 if "embed" in name or "lm_head" in name else 4.0)
+    return vlm
+
+
+def picture(number: int) -> Image.Image:
+    """A picture that differs from every other number's."""
+    image = Image.new("RGB", (40, 30), (20 + 40 * number % 200, 90, 160))
+    ImageDraw.Draw(image).ellipse((number, 2, number + 15, 20), fill=(250, 10 * number, 0))
+    return image
+
+
+def texts(*thoughts: str, answer: str = "3") -> list[str]:
+    """The pieces of a chain with these thoughts."""
+    return pieces(Chain(tuple(Step("look", thought, "it is seen") for thought in thoughts), answer))
+
+
+@torch.no_grad()
+def scores_from_scratch(vlm: VLM, image: Image.Image | None, question: str, chain: list[str], said: tuple[int, ...] = ()) -> list[float]:
+    """Rewards of all pieces by one plain forward of the transformers model over the whole text, no cache."""
+    encoder = vlm.encoder
+    turns = [Turn("user", question, image=image is not None)]
+    if vlm.look is not None and image is not None:
+        turns = [Turn("user", vlm.look, image=True), Turn("assistant", said), Turn("user", question)]
+    pixels = None if image is None else encoder.pixels(image)
+    ids = encoder.conversation(turns, 0 if pixels is None else len(pixels), reply=True).ids
+    at = []
+    for text in chain:
+        ids = [*ids, *encoder.piece(text), encoder.tag_id]
+        at.append(len(ids) - 1)
+    logits = vlm.model.eval()(input_ids=torch.tensor([ids]), pixel_values=pixels).logits[0, at][:, list(encoder.label_ids)]
+    return [float(good) for good in torch.softmax(logits, -1)[:, 0]]
