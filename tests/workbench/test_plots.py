@@ -1,0 +1,47 @@
+"""Figures: the numbers they hold are the records' numbers, and no text becomes markup."""
+
+from __future__ import annotations
+
+import pytest
+
+from cos.search.trace import SearchTrace
+from workbench.plots import accuracy_by_cost, reward_by_step
+
+
+def trace_with(rewards: list[float], name: str = "Read") -> SearchTrace:
+    trace = SearchTrace()
+    last = len(rewards)
+    rows = [{"id": i, "parent": i - 1, "path": [0] * i, "depth": i, "status": "open", "reward": r} for i, r in enumerate(rewards, start=1)]
+    for row in rows[:-1]:
+        row["name"] = name
+    rows[-1]["answer"] = "<b>4</b>"
+    trace.apply({"kind": "expanded", "round": 1, "nodes": rows, "merged": []})
+    trace.apply({"kind": "answered", "round": 1, "answer": "4", "chosen": last, "reward": 0.5, "score": None, "why": ""})
+    return trace
+
+
+def test_rewards_stand_at_their_steps() -> None:
+    figure = reward_by_step({"step_beam": trace_with([0.9, 0.4, 0.8]), "vote": SearchTrace()}, threshold=0.3)
+    (line,) = figure.data
+    assert (list(line.x), list(line.y), line.name) == ([1, 2, 3], [0.9, 0.4, 0.8], "step beam")
+    assert figure.layout.shapes[0].y0 == 0.3
+
+
+def test_text_is_no_markup() -> None:
+    (line,) = reward_by_step({"m": trace_with([0.5, 0.5], '<a href="x">y</a>')}).data
+    assert all("<" not in text for text in line.text)
+
+
+def test_accuracy_lines_are_sorted_by_cost_with_their_intervals() -> None:
+    rows = [
+        {"method": "vote", "n": 16, "accuracy": 0.5, "ci95": [0.4, 0.65], "tokens": 900.0},
+        {"method": "vote", "n": 4, "accuracy": 0.4, "ci95": [0.35, 0.45], "tokens": 300.0},
+        {"method": "greedy", "n": 1, "accuracy": 0.3, "tokens": 90.0},
+    ]
+    vote, greedy = accuracy_by_cost(rows).data
+    assert list(vote.x) == [300.0, 900.0] and list(vote.y) == [0.4, 0.5]
+    assert vote.error_y.array == pytest.approx((0.05, 0.15)) and vote.error_y.arrayminus == pytest.approx((0.05, 0.1))
+    assert list(greedy.error_y.array) == [0.0]
+    assert accuracy_by_cost(rows, "n").layout.xaxis.type == "linear"
+    with pytest.raises(KeyError):
+        accuracy_by_cost(rows, "watts")

@@ -1,0 +1,98 @@
+"""Records to Plotly figures: pure, without gradio or torch; the app and the notebooks show the same figure.
+
+reward_by_step({"step_beam": trace}).show()
+accuracy_by_cost([{"method": "vote", "n": 16, "accuracy": 0.43, "ci95": [0.39, 0.47], "tokens": 900.0}, ...]).show()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+from cos.search.trace import SearchTrace
+
+PALETTE = ("#0f766e", "#c2410c", "#4f6bb0", "#a07c1c", "#8b4a86", "#4d7c3a", "#64748b")
+"""One colour a method, of unlike lightness."""
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
+_COSTS = {"tokens": "tokens a question (all token-forwards)", "flops": "FLOPs a question", "seconds": "seconds a question", "n": "N"}
+
+
+def reward_by_step(traces: Mapping[str, SearchTrace], threshold: float = 0.5, *, dark: bool = False) -> go.Figure:
+    """The rewards along the path of each search's answer, the answer's own last; searches without an answer are left out."""
+    figure = go.Figure()
+    for index, (name, trace) in enumerate(traces.items()):
+        if trace.chosen is None:
+            continue
+        line = [node for node in trace.line(trace.nodes[trace.chosen]) if node.reward is not None]
+        figure.add_scatter(
+            x=[node.depth for node in line],
+            y=[node.reward for node in line],
+            text=[_plain(node.name if node.is_step else f"answer {node.answer}") for node in line],
+            name=_plain(name.replace("_", " ")),
+            mode="lines+markers",
+            hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
+            **_look(index),
+        )
+    figure.add_hline(y=threshold, line={"dash": "dot", "width": 1, "color": "#8a8f8c"})
+    figure.update_xaxes(title="step", dtick=1)
+    figure.update_yaxes(title="reward", range=[-0.03, 1.03])
+    return styled(figure, dark=dark)
+
+
+def accuracy_by_cost(rows: Iterable[Mapping[str, Any]], cost: str = "tokens", *, dark: bool = False) -> go.Figure:
+    """Accuracy against what it cost, one line a method with its 95 % intervals.
+
+    Each row: `method`, `accuracy` in [0, 1], `ci95` (low, high; may be missing) and the cost under its name (`tokens`, `flops`,
+    `seconds` or `n`). Raises KeyError for a cost that a row does not have.
+    """
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(str(row["method"]), []).append(row)
+    figure = go.Figure()
+    for index, (method, points) in enumerate(groups.items()):
+        points = sorted(points, key=lambda row: row[cost])
+        shares = [row["accuracy"] for row in points]
+        bounds = [row.get("ci95") or (row["accuracy"], row["accuracy"]) for row in points]
+        error = {"type": "data", "thickness": 1, "array": [high - share for (_, high), share in zip(bounds, shares, strict=True)]}
+        error["arrayminus"] = [share - low for (low, _), share in zip(bounds, shares, strict=True)]
+        figure.add_scatter(
+            x=[row[cost] for row in points],
+            y=shares,
+            error_y=error,
+            name=_plain(method.replace("_", " ")),
+            mode="lines+markers",
+            **_look(index),
+        )
+    figure.update_xaxes(title=_COSTS.get(cost, cost), type="linear" if cost == "n" else "log")
+    figure.update_yaxes(title="accuracy", tickformat=".0%")
+    return styled(figure, dark=dark)
+
+
+def styled(figure: go.Figure, *, dark: bool = False, height: int = 300) -> go.Figure:
+    """The common look: no frame, no fill, so that it sits on any page, light or dark."""
+    ink, grid = ("#d7dcd9", "#343c3e") if dark else ("#2a3130", "#e3e0d8")
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 56, "r": 16, "t": 16, "b": 44},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": ink, "size": 13},
+        legend={"orientation": "h", "y": 1.12, "x": 0},
+        hoverlabel={"align": "left"},
+    )
+    figure.update_xaxes(gridcolor=grid, linecolor=grid, zeroline=False)
+    figure.update_yaxes(gridcolor=grid, linecolor=grid, zeroline=False)
+    return figure
+
+
+def _look(index: int) -> dict[str, Any]:
+    colour, symbol = PALETTE[index % len(PALETTE)], SYMBOLS[index % len(SYMBOLS)]
+    return {"line": {"color": colour, "width": 2}, "marker": {"color": colour, "symbol": symbol, "size": 8}}
+
+
+def _plain(text: str | None) -> str:
+    """Plotly reads a little HTML in labels (links, line breaks): no text may open a tag."""
+    return (text or "").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,13 @@
+"""From a trace to HTML and SVG: pure functions without gradio or torch, so the app, notebooks and a file draw the same picture.
+
+Every text that comes from outside (question, steps, answers, reasons, names) passes `marks.escape`; a stored tag stays inert text.
+The look is in `workbench.theme`; colour is never the only sign (rewards carry their number, a node's status has a shape of its own).
+"""
+
+from __future__ import annotations
+
+from workbench.render.cards import panel, standing_leaf
+from workbench.render.marks import colour, escape
+from workbench.render.tree import tree_svg
+
+__all__ = ["colour", "escape", "panel", "standing_leaf", "tree_svg"]
