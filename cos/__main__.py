@@ -52,6 +52,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `cos ... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:  # a folder that can't be written, a full disk
+        sys.stderr.write(f"cos: {problem.filename or 'a file'}: {problem.strerror or problem}\n")
+        return 2
 
 
 def _parse(words: list[str]) -> tuple[argparse.Namespace, ModuleType]:
@@ -70,7 +73,7 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, ModuleType]:
 
 def _no_verb(words: list[str]) -> tuple[argparse.Namespace, ModuleType]:
     verbs = "\n".join(f"  {name:<14}{meaning}" for name, meaning in VERBS.items())
-    if words and words[0] in ("--help", "-h", "help"):
+    if {"--help", "-h", "help"} & set(words):
         print(f"usage: cos VERB [options]\n\n{verbs}\n\ncos VERB --help says more, with an example")
         raise SystemExit(0)
     under = [name for name in VERBS if words and name.split()[0] == words[0]]

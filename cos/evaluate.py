@@ -20,6 +20,7 @@ from cos.meter import Meter
 from cos.problems import check, draw
 from cos.protocols import Costs, Policy, Prompt, Scorer, ToScore
 from cos.rewards.oracle import OracleScorer
+from cos.scores import AGGREGATORS
 from cos.search.methods import METHODS, Settings
 from cos.search.scheduler import Search, run
 from cos.search.select import SELECTORS, select
@@ -47,6 +48,8 @@ class Plan:
     def __post_init__(self) -> None:
         if unknown := [name for name in self.methods if name not in METHODS]:
             raise UserError(f"no search method is called {unknown[0]!r}; there are {', '.join(METHODS)}")
+        if "weighted_vote" in self.methods and AGGREGATORS[self.settings.aggregator]([0.1], 0.1) < 0:
+            raise UserError(f"weighted_vote adds scores up, and {self.settings.aggregator} gives negative ones: take another of the two")
         if not self.problems or not self.methods or self.block < 1:
             raise UserError("nothing to evaluate: at least one problem, one method and a block of one are needed")
 
