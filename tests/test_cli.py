@@ -245,6 +245,26 @@ def test_data_check_exits_1_and_names_the_lines(capsys: Captured) -> None:
     assert all(row["reason"] for row in found["bad"])
 
 
+def test_data_check_reads_problems_too(capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "problems.jsonl"
+    cos(capsys, "data", "make", "--set", "charts", "--split", "test", "--n", "2", "--out", str(tmp_path))
+    assert cos(capsys, "data", "check", str(file)) == {"rows": 2, "good": 2, "bad": []}
+    good = json.loads(file.read_text("utf-8").splitlines()[0])
+    wrong = [
+        good,
+        {**good, "id": "x", "image": "images/lost.png"},
+        {**good, "id": 3},
+        {**good, "id": "y", "image": "../z.png"},
+        {"id": "z"},
+    ]
+    with file.open("a") as out:
+        out.writelines(json.dumps(row) + "\n" for row in [*wrong, {**good, "id": "v", "schema": "cos.problem/9"}])
+    found = cos(capsys, "data", "check", str(file), code=1)["bad"]
+    assert [row["line"] for row in found] == [3, 4, 5, 6, 7, 8]
+    said = ("was there before", "lost.png", "`id` is missing", "leaves the folder", "`question` is missing", "cos.problem/9")
+    assert all(part in row["reason"] for part, row in zip(said, found, strict=True))
+
+
 @pytest.mark.parametrize("kind", ["sft", "prm", "dpo"])
 def test_trl_rows_and_back(capsys: Captured, tmp_path: Path, kind: str) -> None:
     trl, back = tmp_path / "trl.jsonl", tmp_path / "back.jsonl"

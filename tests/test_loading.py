@@ -1,0 +1,65 @@
+"""Names to models: what has no weights, a folder of a tiny untrained model, and what is neither."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cos.__main__ import main
+from cos.errors import UserError
+from cos.loading import fingerprint, load_policy, load_scorer
+from cos.models.embedded import Shape, build, make_tokenizer
+from cos.problems import describe, problems
+from cos.search.trace import without_times
+
+TINY = Shape(pixels=32, merge=2, vision_width=16, vision_layers=1, width=16, layers=1, heads=2)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    texts = [text for problem in problems("all:train", 6) for text in (problem.question, describe(problem))]
+    build(TINY, make_tokenizer(texts, 300)).save(folder)
+    return folder
+
+
+def test_scripted_models_have_no_weights() -> None:
+    assert load_policy("scripted").name == load_scorer("scripted").name == "scripted"
+
+
+@pytest.mark.parametrize("name", ["nonsense", "/no/such/folder", "./x/y", "judge:owner/model", "http://localhost:8000/v1#m", "confidence"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(UserError, match="embedded, scripted, a folder or a Hub id"):
+        load_policy(name)
+    with pytest.raises(UserError, match="embedded, scripted, a folder or a Hub id"):
+        load_scorer(name)
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="can't be loaded"):
+        load_policy(str(tmp_path))
+
+
+def test_a_model_from_a_folder_searches_the_same_way_twice(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = str(Path(__file__).parent / "data" / "released" / "images" / "a.png")
+    texts = []
+    for name in ("a.json", "b.json"):
+        words = ["--policy", str(tiny), "--reward", str(tiny), "--method", "vote", "--n", "3", "--max-tokens", "6", "--json"]
+        assert main(["solve", picture, "How many?", *words, "--trace", str(tmp_path / name)]) == 0
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)["meter"]["policy_decode"] > 0 and "Loading" not in shown.err
+        texts.append(without_times(json.loads((tmp_path / name).read_text("utf-8"))))
+    assert texts[0] == texts[1]
+
+
+def test_a_fingerprint_follows_the_weights(tiny: Path, tmp_path: Path) -> None:
+    assert fingerprint("scripted", "policy") == "scripted"
+    before = fingerprint(str(tiny), "policy")
+    assert before.startswith(str(tiny)) and before == fingerprint(str(tiny), "reward")
+    weights = tiny / "model.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    assert fingerprint(str(tiny), "policy") != before
+    weights.write_bytes(kept)
