@@ -271,7 +271,7 @@ def _results() -> tuple[gr.Component, gr.Component, gr.Component, list[gr.HTML]]
         status = gr.HTML(
             says("Press Run: every step is scored as it is made."), apply_default_css=False, elem_id="status", scale=3, min_width=200
         )
-        threshold = gr.Slider(0, 1, 0.5, step=0.05, label="Flag steps under", buttons=[], elem_id="threshold")
+        threshold = gr.Slider(0, 1, 0.5, step=0.05, label="Flag under", buttons=[], elem_id="threshold")
         aggregator = gr.Dropdown(list(AGGREGATORS), value="cos", label="Path score", elem_id="aggregator")
     with gr.Row(elem_id="board"):
         panels = [

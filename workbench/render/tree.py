@@ -96,7 +96,8 @@ def _node(place: Place, selected: bool, leaf: bool) -> str:
     if leaf and node.answer is not None:
         says = f'<text x="10" y="3.5">{escape(clip(node.answer, _LONGEST_LABEL) or "(empty)")}</text>'
     elif node.count > 1:
-        says = f'<text class="many" x="0" y="-7">×{node.count}</text>'
+        where = 'class="many beside" x="7" y="3"' if leaf else 'class="many" x="0" y="-7"'
+        says = f"<text {where}>×{node.count}</text>"
     place_in_tree = f'tabindex="{0 if node.id == 0 else -1}" aria-level="{node.depth + 1}" aria-selected="{str(selected).lower()}"'
     parent = "" if node.parent is None else f' data-parent="{node.parent}"'
     return (

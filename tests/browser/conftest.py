@@ -1,0 +1,102 @@
+"""A served app, a browser, and a page that fails its test on any console error, failed request or request to another host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+START = 120.0
+"""Seconds that a server may take to answer on a busy machine."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("BROWSER_PATH") or next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium found: install one, or name it in BROWSER_PATH")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def serving(*command: str) -> Iterator[str]:
+    """Run a program of ours with a free port as its last argument; its address, once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [argument.replace("PORT", str(port)) for argument in command]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield answered(f"http://127.0.0.1:{port}", process)
+        finally:
+            process.terminate()
+
+
+def answered(url: str, process: subprocess.Popen[bytes]) -> str:
+    """The address, when something is served there."""
+    until = time.monotonic() + START
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            httpx.get(url, timeout=20).raise_for_status()
+            return url
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise RuntimeError(f"nothing is served at {url} (exit code {process.poll()})")
+
+
+@pytest.fixture(scope="session")
+def app(browser: Browser) -> Iterator[str]:
+    """The address of the app with slow scripted models."""
+    with serving("tests/browser/served.py", "PORT", "0.5") as url:
+        yield url
+
+
+@pytest.fixture
+def open_page(browser: Browser, app: str) -> Iterator[Callable[..., Page]]:
+    """`open_page(width, height, **context)`: the Solve page, ready. What goes wrong on any page fails the test at its end."""
+    faults: list[str] = []
+    contexts = []
+
+    def opened(width: int = 1440, height: int = 900, **context: Any) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **context))
+        page = contexts[-1].new_page()
+        watch(page, faults)
+        page.goto(app)
+        page.locator("#run:enabled").wait_for()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def watch(page: Page, faults: list[str]) -> None:
+    """Write down console errors, exceptions, failed requests, and requests to any host but this one."""
+    page.on("console", lambda message: faults.append(f"console: {message.text}") if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(f"exception: {error}"))
+    page.on("response", lambda response: faults.append(f"{response.status}: {response.url}") if response.status >= 400 else None)
+    page.on("request", lambda request: faults.append(f"off host: {request.url}") if is_away(request.url) else None)
+
+
+def is_away(url: str) -> bool:
+    """Whether an address is on another host than this machine."""
+    return urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).hostname != "127.0.0.1"

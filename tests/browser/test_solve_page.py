@@ -1,0 +1,112 @@
+"""The Solve page in Chromium: a picture goes in, three searches fill side by side, nodes answer clicks and keys, Stop stops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from workbench.session import examples
+
+pytestmark = pytest.mark.browser
+RELEASED = Path(__file__).parent.parent / "data" / "released" / "images"
+Open = Callable[..., Page]
+LONG = 60_000.0
+"""Milliseconds: on a machine that is busy with other things too."""
+
+
+def put_in(page: Page, file: Path) -> None:
+    """Upload a picture in place of the one shown."""
+    page.locator("#picture").get_by_role("button", name=re.compile("clear|remove", re.IGNORECASE)).click()
+    page.locator("#picture input[type=file]").set_input_files(file)
+
+
+def run(page: Page) -> None:
+    """Press Run and wait for the end."""
+    page.locator("#run").click()
+    expect(page.locator("#status")).to_contain_text("Done in", timeout=LONG)
+
+
+def test_upload_and_three_searches_side_by_side(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    _, image = examples()[1]
+    image.save(tmp_path / "mine.png")
+    put_in(page, tmp_path / "mine.png")
+    expect(page.locator("#picture img")).to_be_visible(timeout=LONG)
+    page.locator("#question textarea").fill("How many shapes are there?")
+    page.locator("#run").click()
+    expect(page.locator("#panel-1 g.node").nth(4)).to_be_attached(timeout=LONG)
+    assert "Done in" not in page.locator("#status").inner_text(), "the tree is there before the end: panels fill live"
+    expect(page.locator("#status")).to_contain_text("Done in", timeout=LONG)
+    expect(page.locator(".panel")).to_have_count(3)
+    for number, method in enumerate(["greedy", "best of n", "step beam"]):
+        panel = page.locator(f"#panel-{number}")
+        expect(panel.locator("h3")).to_have_text(method)
+        expect(panel.locator(".says")).to_have_text(re.compile(r"^\d+$"))
+        expect(panel.locator(".step .reward b").first).to_have_text(re.compile(r"^[01]\.\d\d$"))
+        expect(panel.locator(".clock")).to_have_text(re.compile(r"\d s$"))
+        expect(panel.locator(".cost")).to_contain_text("tokens")
+    expect(page.locator(".verdict")).to_have_count(0)
+
+
+def test_a_click_and_the_keys_take_a_tree_apart(open_page: Open) -> None:
+    page = open_page()
+    run(page)
+    expect(page.locator("#panel-2 .verdict")).to_have_count(1)
+    page.locator("#panel-2 g.node.pruned").first.click()
+    trail = page.locator("#panel-2 .trail")
+    expect(trail).to_contain_text("pruned")
+    expect(trail).to_contain_text("rank")
+    expect(page.locator("#panel-2 .step.picked")).to_have_count(1)
+    page.locator("#panel-2 .trail button").click()
+    expect(trail).to_contain_text("The answer's path")
+    page.locator("#panel-1 g.node[data-node='0']").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel-1 .trail")).to_contain_text("Node 2,")
+    expect(page.locator("#panel-1 g.node[aria-selected=true]")).to_have_attribute("data-node", "2")
+
+
+def test_stop_stops_all_and_keeps_what_is_there(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#run").click()
+    expect(page.locator("#panel-2 g.node").nth(2)).to_be_attached(timeout=LONG)
+    page.locator("#stop").click()
+    expect(page.locator("#status")).to_contain_text("Stopped after", timeout=LONG)
+    expect(page.locator("#panel-2 .phase")).to_have_text("stopped")
+    expect(page.locator("#panel-2 g.node").nth(2)).to_be_attached()
+    expect(page.locator("#run")).to_be_enabled()
+
+
+def test_a_new_puzzle_brings_picture_question_and_truth(open_page: Open) -> None:
+    page = open_page()
+    before = page.locator("#question textarea").input_value()
+    page.locator("#new-puzzle").click()
+    expect(page.locator("#question textarea")).not_to_have_value(before)
+    page.locator("#examples button").nth(3).click()
+    expect(page.locator("#question textarea")).to_have_value(examples()[3][0].question)
+    run(page)
+    expect(page.locator("#status")).to_contain_text("truth: " + str(examples()[3][0].answer))
+
+
+def test_hostile_question_and_broken_picture(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#question textarea").fill("<img src=x onerror=\"document.title='caught'\"> **b** $x$")
+    run(page)
+    assert page.title() == "CoS workbench" and page.locator(".panel img").count() == 0
+    put_in(page, RELEASED / "not_an_image.png")
+    expect(page.get_by_text("not_an_image.png: not a picture").first).to_be_visible(timeout=LONG)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_it_all_without_sideways_scroll(open_page: Open, scheme: str) -> None:
+    page = open_page(390, 844, color_scheme=scheme, has_touch=True, is_mobile=True)
+    run(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(page.locator("#panel-1 .step").first).to_be_visible()
+    dark = page.evaluate("getComputedStyle(document.querySelector('.panel')).backgroundColor") == "rgb(26, 32, 33)"
+    assert dark == (scheme == "dark")
