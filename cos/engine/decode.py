@@ -107,9 +107,8 @@ class Decoder:
             batch.keep_steps(live, rows, hidden)
             going = ~batch.finished[live]
             if 4 * going.sum() <= 3 * len(live):  # rows that have ended are carried along until a quarter has
-                chosen = torch.from_numpy(np.flatnonzero(going)).to(hidden.device)
-                hidden, live = hidden[chosen], live[going]
-                rows.keep(chosen)
+                rows.keep(np.flatnonzero(going))
+                hidden, live = hidden[torch.from_numpy(going).to(hidden.device)], live[going]
         self.reader.forwards["decode"] += int(batch.drawn.sum())
         return batch.results()
 

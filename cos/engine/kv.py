@@ -1,7 +1,9 @@
 """The prefix tree of keys and values: a node owns those of its own tokens only, and a batch gathers the paths it needs.
 
-In a batch the slot of a token is its position, so rows of any lengths lie side by side without holes: a row's new token goes to the
-slot after its last one, and a query sees the slots up to its own. What lies beyond a row's end is never seen and is written over.
+The root of a tree (picture and prompt) is its *trunk*. It is never copied: `cos.engine.attention` reads it once for all rows above it.
+Of the rest of a path each row of a batch has a copy, the slot of a token being its position after the trunk. So rows of any lengths lie
+side by side without holes: a row's new token goes to the slot after its last one, and a query sees the slots up to its own. What lies
+beyond a row's end is never seen and is written over.
 """
 
 from __future__ import annotations
@@ -34,6 +36,12 @@ class Node:
     def end(self) -> int:
         """Tokens from the root up to and with this node."""
         return self.start + len(self.ids)
+
+    def flat(self) -> Node:
+        """The whole path as one node, which is a root."""
+        nodes = self.path()
+        kv = torch.cat([node.kv for node in nodes if node.kv is not None], dim=-2)
+        return Node(None, tuple(token for node in nodes for token in node.ids), kv, self.hidden)
 
     def path(self) -> list[Node]:
         """The nodes from the root to this one."""
@@ -68,45 +76,103 @@ class Layout:
         return self.layers * 2 * self.heads * self.size * self.dtype.itemsize
 
 
+class Trunk:
+    """The roots below a batch, each once, and which rows stand on which."""
+
+    def __init__(self, roots: Sequence[Node], layout: Layout) -> None:
+        """`roots`: one a row. `kv`: (layers, 2, roots, heads, longest, head size); `seen`: (roots, longest), None where all are as long."""
+        distinct = list({id(root): root for root in roots}.values())
+        number = {id(root): index for index, root in enumerate(distinct)}
+        ends = [root.end for root in distinct]
+        shape = (layout.layers, 2, len(distinct), layout.heads, max(ends), layout.size)
+        self.kv = torch.zeros(shape, dtype=layout.dtype, device=layout.device)
+        for index, root in enumerate(distinct):
+            assert root.kv is not None
+            self.kv[:, :, index, :, : root.end] = root.kv
+        slots = torch.arange(max(ends), device=layout.device)
+        self.seen = None if len(set(ends)) == 1 else slots < torch.tensor(ends, device=layout.device)[:, None]
+        self._group(np.array([number[id(root)] for root in roots]))
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Drop all rows but these."""
+        self._group(self.group[rows])
+
+    def _group(self, group: np.ndarray) -> None:
+        """`lay`: for each root its rows, filled up to the same number; `back`: where in that a row is. `even`: rows come sorted by root, as
+        many of each, so that laying them out is a mere view."""
+        self.group, self.root = group, torch.from_numpy(group).to(self.kv.device)
+        order = np.argsort(group, kind="stable")
+        sizes = np.bincount(group, minlength=self.kv.shape[2])
+        place = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        width = int(sizes.max())
+        self.even = len(group) == width * len(sizes) and bool((np.diff(group) >= 0).all())
+        lay, back = np.zeros((len(sizes), width), np.int64), np.zeros(len(group), np.int64)
+        lay[group[order], place] = order
+        back[order] = group[order] * width + place
+        self.lay, self.back = (torch.from_numpy(array).to(self.kv.device) for array in (lay, back))
+
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
+        """(rows, heads, count, x) -> (roots, heads, their rows x count, x)."""
+        laid = rows.unflatten(0, self.lay.shape) if self.even else rows[self.lay]
+        return laid.transpose(1, 2).flatten(2, 3)
+
+    def scatter(self, laid: torch.Tensor, count: int) -> torch.Tensor:
+        """The inverse of `gather`."""
+        rows = laid.unflatten(2, (-1, count)).transpose(1, 2).flatten(0, 1)
+        return rows if self.even else rows[self.back]
+
+
 class Rows:
     """A batch cache, one row a path, that a transformers language model takes as `past_key_values`."""
 
     def __init__(self, leaves: Sequence[Node | None], room: int, layout: Layout) -> None:
-        """Gather the paths of `leaves` (None: an empty row), with `room` slots for what is to come. Every node must hold its `kv`."""
-        longest = max((leaf.end for leaf in leaves if leaf), default=0)
-        shape = (layout.layers, 2, len(leaves), layout.heads, longest + room, layout.size)
-        self.buffer = torch.zeros(shape, dtype=layout.dtype, device=layout.device)
+        """Gather the paths of `leaves` (all None: empty rows), with `room` slots for what is to come. Every node must hold its `kv`."""
+        paths = [leaf.path() if leaf else [] for leaf in leaves]
+        self.trunk = Trunk([path[0] for path in paths], layout) if paths[0] else None
+        self.offsets = np.array([path[0].end if path else 0 for path in paths])
+        ends = [leaf.end - offset if leaf else 0 for leaf, offset in zip(leaves, self.offsets.tolist(), strict=True)]
+        self.length = max(ends)
+        self.buffer = torch.empty(
+            (layout.layers, 2, len(leaves), layout.heads, self.length + room, layout.size), dtype=layout.dtype, device=layout.device
+        )
+        self.buffer[..., min(ends) : self.length, :] = 0.0  # what is masked must be finite
         below: dict[int, tuple[Node, list[int]]] = {}
-        for row, leaf in enumerate(leaves):
-            for node in leaf.path() if leaf else ():
+        for row, path in enumerate(paths):
+            for node in path[1:]:
                 below.setdefault(id(node), (node, []))[1].append(row)
         for node, rows in below.values():
             assert node.kv is not None
-            slots = self.buffer[..., node.start : node.end, :]
-            if len(rows) == len(leaves):
-                slots[:] = node.kv[:, :, None]
-            else:
-                slots[:, :, rows] = node.kv[:, :, None]
-        self.length = longest
+            first = node.start - paths[rows[0]][0].end
+            self.buffer[:, :, rows, :, first : first + len(node.ids)] = node.kv[:, :, None]
 
     def place(self, starts: np.ndarray, count: int) -> torch.Tensor:
-        """Say where the next `count` tokens of each row go: slots (rows, count). `starts`: the first slot of each row."""
-        self.first, self.length = int(starts.min()), int(starts.max()) + count
+        """Say where the next `count` tokens of each row go; `starts`: positions of the first. Gives their positions (rows, count)."""
+        slots = starts - self.offsets
+        before, self.first, self.length = self.length, int(slots.min()), int(slots.max()) + count
         self.even = self.first + count == self.length
         if self.length > self.buffer.shape[-2]:
-            grown = self.buffer.new_zeros((*self.buffer.shape[:-2], self.length + SPARE, self.buffer.shape[-1]))
-            grown[..., : self.buffer.shape[-2], :] = self.buffer
-            self.buffer = grown
+            self._move(slice(None), before, self.length + SPARE)
+        if not self.even:
+            self.buffer[..., before : self.length, :] = 0.0
         device = self.buffer.device
-        self.slots = torch.from_numpy(starts).to(device)[:, None] + torch.arange(count, device=device)
-        self.index = torch.arange(len(starts), device=device)[:, None]
-        return self.slots
+        steps = torch.arange(count, device=device)
+        self.slots = torch.from_numpy(slots).to(device)[:, None] + steps
+        self.index = torch.arange(len(slots), device=device)[:, None]
+        return torch.from_numpy(starts).to(device)[:, None] + steps
 
     def mask(self) -> torch.Tensor | None:
-        """What the placed tokens see: (rows, 1, count, slots), or None where a single token of each sees everything."""
+        """What the placed tokens see after the trunk: (rows, 1, count, slots), or None where a single token of each sees everything."""
         if self.even and self.slots.shape[1] == 1:
             return None
         return (torch.arange(self.length, device=self.slots.device) <= self.slots[:, :, None])[:, None]
+
+    def full_mask(self, mask: torch.Tensor | None) -> torch.Tensor | None:
+        """`mask` with the trunk before it."""
+        if mask is None or self.trunk is None:
+            return mask
+        shape = (len(mask), 1, mask.shape[2], self.trunk.kv.shape[-2])
+        seen = mask.new_ones(shape) if self.trunk.seen is None else self.trunk.seen[self.trunk.root][:, None, None].expand(shape)
+        return torch.cat([seen, mask], dim=-1)
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Called by the attention of each layer: write the placed tokens (rows, heads, count, head size), give all up to them."""
@@ -130,10 +196,19 @@ class Rows:
         """(slots in all, first slot)."""
         return self.length, 0
 
-    def keep(self, rows: torch.Tensor) -> None:
+    def keep(self, rows: np.ndarray) -> None:
         """Drop all rows but these."""
-        self.buffer = self.buffer[:, :, rows]
+        self._move(torch.from_numpy(rows).to(self.buffer.device), self.length, self.length + SPARE)
+        self.offsets = self.offsets[rows]
+        if self.trunk:
+            self.trunk.keep(rows)
 
     def take(self, row: int, start: int, end: int) -> torch.Tensor:
-        """A copy of some slots of a row, as a node owns them."""
-        return self.buffer[:, :, row, :, start:end].clone()
+        """A copy of some positions of a row, as a node owns them."""
+        first = start - int(self.offsets[row])
+        return self.buffer[:, :, row, :, first : first + end - start].clone()
+
+    def _move(self, rows: torch.Tensor | slice, used: int, room: int) -> None:
+        held = self.buffer[:, :, rows, :, :used]
+        self.buffer = held.new_empty((*held.shape[:-2], room, held.shape[-1]))
+        self.buffer[..., :used, :] = held

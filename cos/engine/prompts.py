@@ -57,7 +57,7 @@ class Prompts:
         roots = {want: self._prompts[want] for want in dict.fromkeys(wanted) if want in self._prompts}
         fresh = [want for want in dict.fromkeys(wanted) if want not in roots]
         for want, nodes in zip(fresh, self.reader.read([self._prompt(*want) for want in fresh], "prefill"), strict=True):
-            roots[want] = self._prompts[want] = nodes[-1]
+            roots[want] = self._prompts[want] = nodes[-1].flat()
         while len(self._pictures) > PICTURES:
             self._pictures.popitem(last=False)
         return [Opened(self.add(roots[want], None), roots[want].end, int(bool(want[0]))) for want in wanted]

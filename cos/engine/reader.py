@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from cos.engine.attention import NAME
 from cos.engine.kv import Layout, Node, Rows
 from cos.models.vlm import VLM
 from cos.protocols import Costs
 
 SLOTS = 32768
-"""Keys and values that one forward holds at most, in tokens over all rows (more only where a single row needs more)."""
+"""Keys and values after the trunk that one forward holds at most, in tokens over all rows (more only where a single row needs more)."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Ask:
     def start(self) -> int:
         return self.parent.end if self.parent else 0
 
+    @property
+    def above(self) -> int:
+        """Tokens between the trunk and the cuts."""
+        return self.parent.end - self.parent.path()[0].end if self.parent else 0
+
 
 class Reader:
     """A model and what really went through it: `forwards` counts token-forwards as `prefill`, `decode`, `step` and `again` (a node whose
@@ -40,6 +46,7 @@ class Reader:
 
     def __init__(self, vlm: VLM) -> None:
         vlm.model.eval()
+        vlm.body.language_model.set_attn_implementation(NAME)
         self.vlm, self.encoder, self.layout = vlm, vlm.encoder, Layout.of(vlm.model)
         self.forwards: Counter[str] = Counter()
         self._embed = vlm.model.get_input_embeddings()
@@ -59,7 +66,7 @@ class Reader:
             if ask.features is not None:
                 embeds[row, ids[row] == self.encoder.image_id] = ask.features
         output = self.vlm.body.language_model(
-            inputs_embeds=embeds, attention_mask=rows.mask(), position_ids=positions, past_key_values=rows, use_cache=True
+            inputs_embeds=embeds, attention_mask=rows.mask(), position_ids=positions, past_key_values=rows, use_cache=True, rows=rows
         )
         hidden: torch.Tensor = output.last_hidden_state
         return hidden
@@ -92,16 +99,15 @@ class Reader:
 
 
 def _chunks(asks: Sequence[Ask]) -> Iterator[list[int]]:
-    """Indices of asks to read together: of like lengths, and within SLOTS."""
+    """Indices of asks to read together: of like lengths, within SLOTS, and either all from the start or all below a node."""
     chunk: list[int] = []
-    end = 0
-    for index in sorted(range(len(asks)), key=lambda i: (asks[i].size, asks[i].start)):
-        grown = max(end, asks[index].start) if chunk else asks[index].start
-        if chunk and (len(chunk) + 1) * (grown + asks[index].size) > SLOTS:
+    longest = 0
+    for index in sorted(range(len(asks)), key=lambda i: (asks[i].parent is None, asks[i].size)):
+        longest = max(longest, asks[index].above + asks[index].size)
+        if chunk and ((len(chunk) + 1) * longest > SLOTS or (asks[chunk[0]].parent is None) != (asks[index].parent is None)):
             yield chunk
-            chunk, grown = [], asks[index].start
+            chunk, longest = [], asks[index].above + asks[index].size
         chunk.append(index)
-        end = grown
     if chunk:
         yield chunk
 
