@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import random
@@ -34,11 +35,13 @@ def world_policy(known: Sequence[Problem] = PROBLEMS) -> ScriptedPolicy:
     """Writes right and corrupted chains of the worlds."""
     told = {problem.question: problem for problem in known}
 
+    @functools.cache
+    def written(question: str) -> list[list[str]]:
+        right = chain(told[question], random.Random(1))
+        return [pieces(right), *(pieces(corrupt(told[question], right, random.Random(i))) for i in range(5))]
+
     def script(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
-        problem = told[prompt.question]
-        right = chain(problem, random.Random(1))
-        written = [pieces(right), *(pieces(corrupt(problem, right, random.Random(i))) for i in range(5))]
-        fitting = [texts_of for texts_of in written if tuple(texts_of[: len(texts)]) == texts]
+        fitting = [chain_of for chain_of in written(prompt.question) if tuple(chain_of[: len(texts)]) == texts]
         return rng.choice(fitting)[len(texts)]
 
     return ScriptedPolicy(script, costs=Costs(flops_per_token=10.0, flops_per_image=1000.0))
