@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import InternVLConfig, InternVLForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
-from cos.models.vlm import VLM, encoder_of
+from cos.models.vlm import LOOK, VLM, encoder_of
 from cos.template import FORMAT_TOKENS, TAG_TOKENS
 
 CHAT_TEMPLATE = (
@@ -62,7 +62,7 @@ class Shape:
 
 
 POLICY = Shape(pixels=64, merge=2, vision_width=96, vision_layers=3, width=160, layers=4, heads=4)
-REWARD = Shape(pixels=128, merge=4, vision_width=96, vision_layers=3, width=192, layers=5, heads=3)
+REWARD = Shape(pixels=128, merge=2, vision_width=128, vision_layers=3, width=192, layers=5, heads=3, patch=16)
 """The reward model is larger and sees four times the pixels, as in the paper a 38B model judges an 8B one (facts: cos, section 8)."""
 
 
@@ -73,10 +73,18 @@ def make_tokenizer(texts: Iterable[str], size: int = 1200) -> PreTrainedTokenize
         [pre_tokenizers.Split(pattern=WORDS, behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     raw.decoder = decoders.ByteLevel()
-    raw.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    raw.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    )
     special = [*CHAT_TOKENS, *FORMAT_TOKENS, *TAG_TOKENS, *RUNS]
     raw.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False)
+    return _wrapped(raw)
+
+
+def _wrapped(raw: Tokenizer) -> PreTrainedTokenizerFast:
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
+    )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
@@ -88,6 +96,7 @@ def build(shape: Shape, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, lo
     config = InternVLConfig(
         vision_config={
             "hidden_size": shape.vision_width,
+            "initializer_range": shape.vision_width**-0.5,
             "num_hidden_layers": shape.vision_layers,
             "num_attention_heads": 4,
             "intermediate_size": shape.vision_width * 3,
@@ -100,6 +109,7 @@ def build(shape: Shape, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, lo
         text_config={
             "model_type": "qwen2",
             "hidden_size": shape.width,
+            "initializer_range": shape.width**-0.5,
             "num_hidden_layers": shape.layers,
             "num_attention_heads": shape.heads,
             "num_key_value_heads": shape.heads,
@@ -117,9 +127,42 @@ def build(shape: Shape, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, lo
     )
     images = GotOcr2ImageProcessorPil(size={"height": shape.pixels, "width": shape.pixels}, crop_to_patches=False)
     model = InternVLForConditionalGeneration(config)
+    with torch.no_grad():
+        start_seeing(model.model.vision_tower.embeddings, shape)
     return VLM(model, encoder_of(model, tokenizer, images), "untrained", look)
 
 
+def start_seeing(embeddings: torch.nn.Module, shape: Shape) -> None:
+    """Give a vision tower that starts from nothing a fair start: patches are read as their lowest cosine waves, evened out in strength, in
+    brightness and two colour contrasts; places as sine waves. (The defaults, noise and zeros, are fit for pretrained towers: with
+    them reading stays at chance for hundreds of batches, docs/log.md.)"""
+    size, width = shape.patch, shape.vision_width
+    steps = (torch.arange(size) + 0.5) * torch.pi / size
+    waves = torch.stack([torch.cos(k * steps) * (1 if k else 0.5**0.5) for k in range(size)]) * (2 / size) ** 0.5
+    contrasts = torch.tensor([[1.0, 1.0, 1.0], [1.5, 0.0, -1.5], [0.9, -1.8, 0.9]]) / 3**0.5
+    order = sorted(((u, v) for u in range(size) for v in range(size)), key=lambda uv: (sum(uv), uv))
+    kernels = [(contrasts[c][:, None, None] * torch.outer(waves[u], waves[v]), u + v) for u, v in order for c in range(3)]
+    weight = torch.stack([kernel * (1 + level) / size for kernel, level in kernels[:width]])
+    projection, places = embeddings.patch_embeddings.projection, embeddings.position_embeddings
+    projection.weight.copy_(weight)
+    projection.bias.zero_()
+    grid = shape.pixels // size
+    middle = (torch.arange(grid) + 0.5) / grid
+    turns = torch.pi * torch.linspace(0.5, grid / 2, width // 4)[None, :] * middle[:, None]
+    line = torch.cat([turns.sin(), turns.cos()], dim=1)  # (grid, width / 2)
+    table = torch.cat([line[:, None, :].expand(grid, grid, -1), line[None, :, :].expand(grid, grid, -1)], dim=-1)
+    places.zero_()
+    places[0, 1:] = 0.7 * table.reshape(grid * grid, -1)
+
+
+def new(role: str) -> VLM:
+    """The untrained `policy` or `reward` model that the recipes start from: to the bit the same every time. Their tokenizer ships, so
+    that a world's new words change no token (`tools/make_tokenizer.py` made it). The reward model looks first."""
+    raw = Tokenizer.from_file(str(path("tokenizer") / "tokenizer.json"))
+    shape, look = {"policy": (POLICY, None), "reward": (REWARD, LOOK)}[role]
+    return build(shape, _wrapped(raw), look=look)
+
+
 def path(role: str) -> Path:
-    """The folder of the shipped `policy` or `reward` model."""
+    """The folder of the shipped `policy` or `reward` model, or of their `tokenizer`."""
     return Path(str(files("cos") / "assets" / role))

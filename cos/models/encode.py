@@ -55,6 +55,8 @@ class Encoder:
         self.end_id: int = tokenizer.eos_token_id
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
         added = {token.content: index for index, token in tokenizer.added_tokens_decoder.items()}
+        self.turn_end_ids = frozenset(i for token, i in added.items() if token.startswith(tokenizer.eos_token))
+        """The end of a turn: `end_id`, and tokens that hold it together with the opening of the next turn."""
         self.step_end_ids = frozenset(i for token, i in added.items() if token.endswith(STEP_END))
         self.answer_end_ids = frozenset(i for token, i in added.items() if token.endswith(ANSWER_END))
         structure = {i for token, i in added.items() if _STRUCTURE.fullmatch(token)}

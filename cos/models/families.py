@@ -37,5 +37,8 @@ FAMILIES = {"internvl": INTERNVL}
 def family_of(config: Any) -> Family:
     """The family of a model by its configuration's `model_type`."""
     if config.model_type not in FAMILIES:
-        raise UserError(f"model family {config.model_type!r} is not supported; known: {', '.join(FAMILIES)} (a family is one entry in cos/models/families.py)")
+        known = ", ".join(FAMILIES)
+        raise UserError(
+            f"model family {config.model_type!r} is not supported; known: {known} (a family is one entry in cos/models/families.py)"
+        )
     return FAMILIES[config.model_type]

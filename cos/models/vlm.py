@@ -15,6 +15,9 @@ from cos.models.encode import Encoder
 from cos.models.families import family_of
 from cos.template import FORMAT_TOKENS, TAG_TOKENS
 
+LOOK = "Describe the picture."
+"""What a model is asked that shall look first: to write down every object it sees."""
+
 NOTES = "cos.json"
 """A small file beside the weights: what the workbench must know of a model that its configuration does not say."""
 

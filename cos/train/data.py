@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,28 +13,40 @@ from PIL import Image
 
 from cos import template
 from cos.chain import Chain
-from cos.models.encode import Encoder, Turn
-
-LOOK = "Describe the picture."
-"""What a model is asked that shall look first: to write down every object it sees."""
+from cos.models.encode import Encoded, Encoder, Turn
+from cos.problems.landmarks import Landmark
 
 IGNORE = -100
 Picture = Image.Image | str | Path
 
 
 class Pictures:
-    """Pictures by number as the model's processor makes them, each drawn or opened once and kept in half precision."""
+    """Pictures by number as the model's processor makes them: drawn or opened when first asked for, and kept in half precision as long
+    as there is room (the first that fill it: epochs go round, so dropping the oldest would keep none that is asked for next)."""
 
-    def __init__(self, encoder: Encoder, source: Callable[[int], Picture | None]) -> None:
-        self._encoder, self._source = encoder, source
+    def __init__(self, encoder: Encoder, source: Callable[[int], Picture | None], room: int = 6 * 2**30) -> None:
+        """`room`: bytes to keep at most."""
+        self._encoder, self._source, self._room = encoder, source, room
         self._kept: dict[int, torch.Tensor] = {}
+        self._tiles: dict[int, int] = {}
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        """(tiles, 3, height, width), float32; no tiles for an example without a picture."""
-        if index not in self._kept:
-            picture = self._source(index)
-            self._kept[index] = torch.zeros(0) if picture is None else self._encoder.pixels(picture).half()
-        return self._kept[index].float()
+        """(tiles, 3, height, width), float32; no tiles for an example without a picture. Raises UserError for one that can't be read."""
+        if index in self._kept:
+            return self._kept[index].float()
+        picture = self._source(index)
+        pixels = torch.zeros(0) if picture is None else self._encoder.pixels(picture).half()
+        self._tiles[index] = len(pixels)
+        if pixels.nbytes <= self._room:
+            self._room -= pixels.nbytes
+            self._kept[index] = pixels
+        return pixels.float()
+
+    def tiles(self, index: int) -> int:
+        """How many tiles a picture is cut in."""
+        if index not in self._tiles:
+            self[index]
+        return self._tiles[index]
 
 
 @dataclass(frozen=True)
@@ -67,13 +80,36 @@ def chain_ids(encoder: Encoder, chain: Chain) -> tuple[int, ...]:
 def supervised(encoder: Encoder, turns: Sequence[Turn], trained: Sequence[bool], picture: int, tiles: int) -> Example:
     """Completion-only: the content of the turns in `trained`, and the end mark after each, are learned; everything else is read."""
     encoded = encoder.conversation(turns, tiles)
+    return Example(encoded.ids, written(encoder, encoded, trained), picture)
+
+
+def written(encoder: Encoder, encoded: Encoded, trained: Sequence[bool]) -> list[int]:
+    """Targets of a conversation: at each position the id that the model is to write next, where that belongs to a turn in `trained`.
+
+    After a turn's content it is to write the end mark alone, also where the text goes on with a token that holds the next opening too.
+    """
     targets = [IGNORE] * len(encoded.ids)
     for at in range(1, len(encoded.ids)):
-        owner = encoded.turn[at]
-        ends = owner < 0 <= encoded.turn[at - 1] and encoded.ids[at] == encoder.end_id
-        if (owner >= 0 and trained[owner]) or (ends and trained[encoded.turn[at - 1]]):
+        owner, before = encoded.turn[at], encoded.turn[at - 1]
+        if owner >= 0 and trained[owner]:
             targets[at - 1] = encoded.ids[at]
-    return Example(encoded.ids, targets, picture)
+        elif owner < 0 <= before and trained[before] and encoded.ids[at] in encoder.turn_end_ids:
+            targets[at - 1] = encoder.end_id
+    return targets
+
+
+def point_out(encoder: Encoder, example: Example, marks: Sequence[Landmark], rng: random.Random) -> Example:
+    """The example with a target at the image tokens too: each learns to say a word of something that lies in its part of the picture.
+
+    For one tile, whose tokens lie row by row. This is what makes a vision tower see that starts from nothing (docs/log.md).
+    """
+    places = [at for at, token in enumerate(example.ids) if token == encoder.image_id]
+    side = math.isqrt(len(places))
+    targets = list(example.targets)
+    for mark in rng.sample(list(marks), len(marks)):
+        cell = min(int(mark.y * side), side - 1) * side + min(int(mark.x * side), side - 1)
+        targets[places[cell]] = encoder.plain(" " + rng.choice(mark.words))[0]
+    return replace(example, targets=targets)
 
 
 def collate(examples: Sequence[Example], pictures: Pictures, pad: int) -> Batch:
@@ -97,7 +133,10 @@ def collate(examples: Sequence[Example], pictures: Pictures, pad: int) -> Batch:
 
 
 def batches(example: Callable[[int], Example], count: int, size: int, pictures: Pictures, pad: int, seed: int) -> Callable[[int], Batch]:
-    """Step -> batch. Each epoch (of `count` examples) is shuffled anew; 8 batches at a time are sorted by length, so rows waste little."""
+    """Step -> batch. Each epoch is shuffled anew; 8 batches at a time are sorted by length, so rows waste little.
+
+    `example(index)`: row `index` modulo `count`, in epoch `index` // `count` (so that it may say the same in other words).
+    """
     together = 8
     kept: dict[int, list[list[Example]]] = {}
 
@@ -109,8 +148,8 @@ def batches(example: Callable[[int], Example], count: int, size: int, pictures: 
         return collate(kept[group][step % together], pictures, pad)
 
     def _grouped(group: int) -> list[list[Example]]:
-        wanted = range(group * together * size, (group + 1) * together * size)
-        rows = sorted((example(_shuffled(count, n // count, seed)[n % count] + n // count * count) for n in wanted), key=lambda e: len(e.ids))
+        places = (divmod(n, count) for n in range(group * together * size, (group + 1) * together * size))
+        rows = sorted((example(_shuffled(count, epoch, seed)[at] + epoch * count) for epoch, at in places), key=lambda row: len(row.ids))
         cut = [rows[i : i + size] for i in range(0, len(rows), size)]
         random.Random(f"{seed}/{group}").shuffle(cut)
         return cut

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import TypeVar
 import torch
 from safetensors.torch import load_file, save_file
 
-from cos.models.vlm import VLM
+from cos.errors import UserError
+from cos.models.vlm import NOTES, VLM
 from cos.runs import Run
 
 Batch = TypeVar("Batch")
@@ -56,7 +57,14 @@ def train(
     batch: Callable[[int], Batch],
     loss: Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]],
 ) -> dict[str, float]:
-    """Train in place, from the newest checkpoint of `run` where there is one; save the model to `run.folder/model`; the last averages."""
+    """Train in place, from the newest checkpoint of `run` where there is one, and save the model to `run.folder/model`.
+
+    Returns running averages of what `loss` gives beside its value; nothing where the run had ended before. Raises UserError where the
+    loss is no number.
+    """
+    if (run.folder / "model" / NOTES).is_file():  # written last: the run has ended
+        _take_weights(vlm, run.folder / "model")
+        return {}
     optimizer = _optimizer(vlm, schedule)
     start = _resume(vlm, optimizer, run)
     recent: dict[str, float] = {}
@@ -66,24 +74,45 @@ def train(
         for step in range(start, schedule.steps):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(step)
-            for part in range(schedule.accumulate):
-                with torch.autocast(vlm.device.type, torch.bfloat16, enabled=schedule.bf16):
-                    value, numbers = loss(vlm, batch(step * schedule.accumulate + part))
-                (value / schedule.accumulate).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(vlm.model.parameters(), schedule.clip)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            numbers = _learn(
+                vlm, schedule, optimizer, [batch(step * schedule.accumulate + part) for part in range(schedule.accumulate)], loss
+            )
             recent = {key: numbers[key] if key not in recent else 0.95 * recent[key] + 0.05 * numbers[key] for key in numbers}
-            if (step + 1) % 20 == 0 or step + 1 == schedule.steps:
-                if (step + 1) not in log.done:
-                    log.add({"step": step + 1, "seconds": round(time.monotonic() - began, 1), **{k: round(v, 5) for k, v in recent.items()}})
+            done = step + 1
+            if done % 20 == 0 or done == schedule.steps:
+                seconds = time.monotonic() - began
+                if done not in log.done:
+                    log.add({"step": done, "seconds": round(seconds, 1), **{key: round(value, 5) for key, value in recent.items()}})
                 shown = "  ".join(f"{key} {value:.4f}" for key, value in recent.items())
-                print(f"step {step + 1}/{schedule.steps}  {shown}  {(time.monotonic() - began) / (step + 1 - start):.2f} s/step", file=sys.stderr, flush=True)
-            if (step + 1) % schedule.save_every == 0 and step + 1 < schedule.steps:
-                _save(vlm, optimizer, run, step + 1)
+                sys.stderr.write(f"step {done}/{schedule.steps}  {shown}  {seconds / (done - start):.2f} s/step\n")
+                sys.stderr.flush()
+            if done % schedule.save_every == 0 and done < schedule.steps:
+                _save(vlm, optimizer, run, done)
     vlm.model.eval()
     vlm.save(run.folder / "model")
     return recent
+
+
+def _learn(
+    vlm: VLM,
+    schedule: Schedule,
+    optimizer: torch.optim.Optimizer,
+    parts: Sequence[Batch],
+    loss: Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]],
+) -> dict[str, float]:
+    """One step of the optimizer on the mean gradient of `parts`; the means of the loss's numbers."""
+    seen: list[dict[str, float]] = []
+    for part in parts:
+        with torch.autocast(vlm.device.type, torch.bfloat16, enabled=schedule.bf16):
+            value, numbers = loss(vlm, part)
+        if not torch.isfinite(value):
+            raise UserError(f"the loss is {float(value)}; try a smaller learning_rate, and go on in a new folder")
+        (value / len(parts)).backward()  # type: ignore[no-untyped-call]
+        seen.append(numbers)
+    torch.nn.utils.clip_grad_norm_(vlm.model.parameters(), schedule.clip)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return {key: sum(numbers[key] for numbers in seen) / len(seen) for key in seen[0]}
 
 
 @contextmanager
@@ -93,8 +122,10 @@ def fast_attention(vlm: VLM) -> Iterator[None]:
     before = vlm.model.config._attn_implementation
     if vlm.device.type == "cpu":
         vlm.model.set_attn_implementation("eager")
-    yield
-    vlm.model.set_attn_implementation(before)
+    try:
+        yield
+    finally:
+        vlm.model.set_attn_implementation(before)
 
 
 def _optimizer(vlm: VLM, schedule: Schedule) -> torch.optim.Optimizer:
@@ -118,7 +149,7 @@ def _resume(vlm: VLM, optimizer: torch.optim.Optimizer, run: Run) -> int:
     if found is None:
         return 0
     step, folder = found
-    vlm.model.load_state_dict(type(vlm.model).from_pretrained(folder, dtype=vlm.model.dtype).state_dict())
+    _take_weights(vlm, folder)
     flat = load_file(folder / "optimizer.safetensors")
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in flat.items():
@@ -126,3 +157,7 @@ def _resume(vlm: VLM, optimizer: torch.optim.Optimizer, run: Run) -> int:
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return step
+
+
+def _take_weights(vlm: VLM, folder: Path) -> None:
+    vlm.model.load_state_dict(type(vlm.model).from_pretrained(folder, dtype=vlm.model.dtype, use_safetensors=True).state_dict())

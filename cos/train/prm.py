@@ -1,9 +1,9 @@
 """The step-tag reward model: a two-way softmax over the good and the bad token at the tag after each step and after the answer.
 
-Source: the released `modeling_internvl_prm.py`. There the loss of a labelled tag is twice its two-class cross-entropy, and a tag with neither
-label is drawn to 0.5; here unlabelled tags are masked. Two things are ours, both against a reward model that judges the text and
-hardly looks (docs/log.md): it *looks first*, that is, writes down what it sees before it reads the question; and it goes on learning to write
-right steps (`language`), since only a model that could say the right thing can tell when something else was said.
+Source: the released `modeling_internvl_prm.py`. There the loss of a labelled tag is twice its two-class cross-entropy, and a tag with
+neither label is drawn to 0.5; here unlabelled tags are masked. Two things are ours, both against a reward model that judges the text
+and hardly looks (docs/log.md): it *looks first*, that is, writes down what it sees before it reads the question; and it goes on learning
+to write right steps (`language`), since only a model that could say the right thing can tell when something else was said.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cos.errors import UserError
 from cos.models.encode import Encoder, Turn
 from cos.models.vlm import VLM
 from cos.runs import Run
-from cos.train.data import IGNORE, Batch, Example, Pictures, batches
+from cos.train.data import Batch, Example, Pictures, batches, written
 from cos.train.loop import Schedule, train
 from cos.train.sft import drawn_problems, hidden_states, next_token_loss
 
@@ -74,8 +74,9 @@ def loss(language: float) -> Callable[[VLM, Batch], tuple[torch.Tensor, dict[str
         targets = batch.tag_targets.to(vlm.device)
         tags = tag_loss(logits, targets)
         words, _ = next_token_loss(vlm, hidden, batch.targets.to(vlm.device))
-        right = ((logits[:, 0] > logits[:, 1]) == (targets > 0.5)).float().mean()
-        numbers = {"tags": float(tags.detach()), "language": float(words.detach()), "right": float(right), "good": float(targets.mean())}
+        right = ((logits[:, 0] > logits[:, 1]) == (targets > 0.5)).float()
+        shares = {"right": float(right.sum()) / max(1, len(right)), "good": float(targets.sum()) / max(1, len(right))}
+        numbers = {"tags": float(tags.detach()), "language": float(words.detach()), **shares}
         return tags + language * words, numbers
 
     return whole
@@ -97,14 +98,8 @@ def labelled_example(encoder: Encoder, turns: Sequence[Turn], chain: Chain, mark
         ids += [*encoder.piece(piece), encoder.tag_id]
         parts.append((start, len(ids) - 1, label))
     encoded = encoder.conversation([*turns, Turn("assistant", tuple(ids))], tiles)
-    last = len(turns)
-    offset = encoded.turn.index(last)
-    targets = [IGNORE] * len(encoded.ids)
-    for at in range(1, len(encoded.ids)):
-        owner = encoded.turn[at]
-        ends = owner < 0 <= encoded.turn[at - 1] < last and encoded.ids[at] == encoder.end_id
-        if (0 <= owner < last and turns[owner].role == "assistant") or (ends and turns[encoded.turn[at - 1]].role == "assistant"):
-            targets[at - 1] = encoded.ids[at]
+    offset = encoded.turn.index(len(turns))
+    targets = written(encoder, encoded, [*(turn.role == "assistant" for turn in turns), False])
     for start, tag, label in parts:
         if label is not None and label > 0.5:
             for at in range(offset + start, offset + tag):
@@ -114,7 +109,7 @@ def labelled_example(encoder: Encoder, turns: Sequence[Turn], chain: Chain, mark
 
 
 def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[str, list[Chain]], config: Config) -> Example:
-    """A chain of one of the kinds of `Mix` for problem `index` (modulo their number), labelled by the truth of the picture that is shown."""
+    """A chain of one of the kinds of `Mix` for problem `index` modulo their number, labelled by the truth of the picture that is shown."""
     rng = random.Random(f"prm/{config.seed}/{index}")
     number = index % len(drawn)
     problem = drawn[number]

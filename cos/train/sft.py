@@ -1,7 +1,7 @@
 """Supervised fine-tuning on chains: next-token loss on what the model writes, and on nothing it reads.
 
-Source: the released `internvl_chat_finetune.py` (mean cross-entropy over labelled positions). A model that is to reason about small pictures from
-scratch learns to see first: with `look` above 0 that share of the examples asks it to describe the whole picture.
+Source: the released `internvl_chat_finetune.py` (mean cross-entropy over labelled positions). A model that is to reason about small
+pictures from scratch learns to see first: with `look` above 0 that share of the examples asks it to describe the whole picture.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from cos import problems
 from cos.chain import Problem
 from cos.models.encode import Turn
-from cos.models.vlm import VLM
+from cos.models.vlm import LOOK, VLM
+from cos.problems.landmarks import landmarks
 from cos.runs import Run
-from cos.train.data import IGNORE, LOOK, Batch, Example, Picture, Pictures, batches, chain_ids, supervised
+from cos.train.data import IGNORE, Batch, Example, Picture, Pictures, batches, chain_ids, point_out, supervised
 from cos.train.loop import Schedule, train
 
 
@@ -34,6 +35,8 @@ class Config:
     """Set and split -> number of problems; read where `data` is empty."""
     look: float = 0.0
     """Share of the worlds' examples that ask for a description of the picture instead of a chain."""
+    point_out: bool = False
+    """Whether image tokens are trained too, to say what lies in their part of the picture (worlds only)."""
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=1000))
     seed: int = 0
 
@@ -53,8 +56,13 @@ def hidden_states(vlm: VLM, batch: Batch) -> torch.Tensor:
 
 
 def next_token_loss(vlm: VLM, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Cross-entropy at the positions with a target (only these are projected to the vocabulary), and the share predicted right."""
+    """Cross-entropy at the positions with a target (only these are projected to the vocabulary), and the share predicted right.
+
+    `hidden` (B, T, width), `targets` (B, T). Without any target both are 0.
+    """
     where = targets != IGNORE
+    if not where.any():
+        return hidden.sum() * 0.0, 0.0
     logits = vlm.head(hidden[where]).float()
     wanted = targets[where]
     return F.cross_entropy(logits, wanted), float((logits.argmax(-1) == wanted).float().mean())
@@ -76,7 +84,11 @@ def drawn_problems(worlds: dict[str, int], seed: int) -> list[Problem]:
 
 def _examples(vlm: VLM, config: Config) -> tuple[Callable[[int], Example], Callable[[int], Picture | None], int]:
     drawn = drawn_problems(config.worlds, config.seed)
-    return lambda index: world_example(vlm, drawn[index % len(drawn)], index, len(drawn), config), lambda index: problems.draw(drawn[index]), len(drawn)
+    return (
+        lambda index: world_example(vlm, drawn[index % len(drawn)], index, len(drawn), config),
+        lambda index: problems.draw(drawn[index]),
+        len(drawn),
+    )
 
 
 def world_example(vlm: VLM, problem: Problem, index: int, count: int, config: Config) -> Example:
@@ -87,4 +99,5 @@ def world_example(vlm: VLM, problem: Problem, index: int, count: int, config: Co
     else:
         chain = chain_ids(vlm.encoder, problems.chain(problem, rng))
         turns = [Turn("user", problem.question, image=True), Turn("assistant", chain)]
-    return supervised(vlm.encoder, turns, (False, True), index % count, tiles=1)
+    example = supervised(vlm.encoder, turns, (False, True), index % count, tiles=1)
+    return point_out(vlm.encoder, example, landmarks(problem), rng) if config.point_out else example
