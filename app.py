@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
+from cos.errors import UserError
 from workbench.session import Session
 from workbench.ui import build, serve
 
 
-def main() -> None:
-    """Arguments, build, launch."""
+def main(arguments: list[str] | None = None) -> int:
+    """Arguments, models, pages, server."""
     ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("--host", default=None, help="address to listen on (127.0.0.1; 0.0.0.0 opens the app to the network)")
-    ask.add_argument("--port", type=int, default=None, help="port (the first free one from 7860)")
-    ask.add_argument(
-        "--policy", action="append", default=[], help="a policy to offer first: embedded, scripted, a folder, a server's address"
-    )
-    ask.add_argument(
-        "--reward", action="append", default=[], help="a reward model to offer first: embedded, scripted, a folder, judge:MODEL"
-    )
-    given = ask.parse_args()
-    serve(build(Session.offering(given.policy, given.reward)), host=given.host, port=given.port)
+    ask.add_argument("--host", help="address to listen on (default 127.0.0.1; 0.0.0.0 opens the app to the network)")
+    ask.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    ask.add_argument("--policy", action="append", default=[], help="policy to offer first: embedded, scripted, a folder or a Hub id")
+    ask.add_argument("--reward", action="append", default=[], help="reward model to offer first: embedded, scripted, oracle, a folder ...")
+    given = ask.parse_args(arguments)
+    try:
+        session = Session.offering(given.policy, given.reward)
+        session.warm()
+        serve(build(session), host=given.host, port=given.port)
+    except (UserError, OSError) as problem:
+        print(f"app: {problem}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,10 +9,10 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -87,10 +87,15 @@ class Run:
         finally:
             self.stop.set()
 
+    def is_right(self, number: int) -> Callable[[str], bool] | None:
+        """Tells right answers of a search from wrong ones; None where no truth is known."""
+        gold = self.searches[number].gold
+        return None if gold is None else partial(match, gold=gold)
+
     def right(self, number: int) -> bool | None:
-        """Whether a search's answer is the right one; None where there is no answer or no known truth."""
-        trace = self.searches[number].trace
-        return None if trace.gold is None or trace.ended is None else match(trace.answer, trace.gold)
+        """Whether a search has found the right answer; None where no truth is known."""
+        search = self.searches[number]
+        return None if search.gold is None else match(search.trace.answer, search.gold)
 
 
 class Runs:
@@ -134,6 +139,12 @@ class Session:
         """The named models first, then those that are always there."""
         always = [*embedded(), "scripted"]
         return cls(tuple(dict.fromkeys([*policies, *always])), tuple(dict.fromkeys([*rewards, *always, ORACLE])))
+
+    def warm(self) -> None:
+        """Load the models that are offered first, so that the first run does not wait. Raises UserError for a name that is none."""
+        policy_of(self.policies[0])
+        if self.rewards[0] != ORACLE:
+            scorer_of(self.rewards[0])
 
     def start(
         self, prompt: Prompt, methods: Sequence[str], settings: Settings, policy: str, reward: str, truth: Problem | None = None

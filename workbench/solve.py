@@ -53,7 +53,7 @@ def show(run: Run, number: int, most_tokens: int = 0) -> str:
     """One panel of a run as it stands."""
     return render.panel(
         run.traces[number],
-        right=run.right(number),
+        is_right=run.is_right(number),
         selected=run.picked.get(number),
         threshold=run.threshold,
         aggregator=run.aggregator,

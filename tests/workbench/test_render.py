@@ -41,6 +41,14 @@ def trace_of(text: str = "seen", nodes: list[dict[str, Any]] | None = None, answ
     return trace
 
 
+def yes(answer: str) -> bool:
+    return True
+
+
+def no(answer: str) -> bool:
+    return False
+
+
 class Tags(HTMLParser):
     """The tags and attributes that a browser would see."""
 
@@ -55,27 +63,28 @@ class Tags(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
 
 
-PLAIN = Tags(panel(trace_of(), right=True, selected=2) + panel(trace_of(), right=False) + panel(trace_of(), selected=5))
+PLAIN = Tags(panel(trace_of(), is_right=yes, selected=2) + panel(trace_of(), is_right=no) + panel(trace_of(), selected=5))
 
 
 @pytest.mark.parametrize("selected", [None, 1, 2, 4, 5, 10**9])
 def test_hostile_text_stays_text(selected: int | None) -> None:
-    seen = Tags(panel(trace_of(HOSTILE, answer=HOSTILE), right=False, selected=selected))
+    seen = Tags(panel(trace_of(HOSTILE, answer=HOSTILE), is_right=no, selected=selected))
     assert seen.tags <= PLAIN.tags and seen.attributes <= PLAIN.attributes
     assert not {"img", "script"} & seen.tags and not any(name.startswith("on") for name in seen.attributes)
 
 
 @given(st.text(max_size=60))
 def test_no_text_makes_a_tag(text: str) -> None:
-    seen = Tags(panel(trace_of(text, answer=text), right=False))
+    seen = Tags(panel(trace_of(text, answer=text), is_right=no))
     assert seen.tags <= PLAIN.tags and seen.attributes <= PLAIN.attributes
 
 
 def test_a_card_shows_number_and_flag_and_the_panel_its_verdict() -> None:
-    html = panel(trace_of(), right=True, threshold=0.5)
+    html = panel(trace_of(), is_right=yes, threshold=0.5)
     assert html.count("⚑ first step under 0.50") == 1 and "0.25" in html and "✓ right" in html
     assert html.index("0.90") < html.index("⚑") and "⚑" not in panel(trace_of(), threshold=0.2)
-    assert "✗ wrong" in panel(trace_of(), right=False) and "right" not in panel(trace_of()).replace("bright", "")
+    assert html.count("✓4") == 1 and "✓4" not in panel(trace_of(), is_right=no)
+    assert "✗ wrong" in panel(trace_of(), is_right=no) and "right" not in panel(trace_of()).replace("bright", "")
 
 
 def test_a_picked_node_shows_its_own_path_and_why_it_was_dropped() -> None:

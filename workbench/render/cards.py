@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections.abc import Callable
 
-from cos.scores import AGGREGATORS, WORST
+from cos.scores import AGGREGATORS, WORST, vote
 from cos.search.trace import Node, SearchTrace
 from workbench.render.marks import badge, clip, count, escape
 from workbench.render.tree import tree_svg
@@ -25,7 +25,7 @@ _MOST_ANSWERS = 5
 def panel(
     trace: SearchTrace,
     *,
-    right: bool | None = None,
+    is_right: Callable[[str], bool] | None = None,
     selected: int | None = None,
     threshold: float = 0.5,
     aggregator: str = "cos",
@@ -33,15 +33,15 @@ def panel(
 ) -> str:
     """One search as HTML, live or ended.
 
-    `right`: whether its answer is the known one, None where no truth is known. `selected`: the node whose path the cards show (None:
+    `is_right` says whether an answer is the known one; None where no truth is known. `selected`: the node whose path the cards show (None:
     that of the answer, or the best so far). `threshold`: the first step under it is flagged. `most_tokens` scales the cost bar.
     """
     leaf = trace.nodes[selected] if selected and selected < len(trace.nodes) else None
     state = "running" if trace.ended is None else trace.ended
     return (
         f'<section class="panel {state}" aria-label="{escape(trace.method)}">'
-        f"{_head(trace)}{_answer(trace, right)}{_pool(trace)}"
-        f"{tree_svg(trace, leaf.id if leaf else None)}"
+        f"{_head(trace)}{_answer(trace, is_right)}{_pool(trace, is_right)}"
+        f"{tree_svg(trace, leaf.id if leaf else None, is_right)}"
         f"{_path(trace, leaf, threshold, aggregator)}{_cost(trace, most_tokens)}</section>"
     )
 
@@ -70,16 +70,17 @@ def _head(trace: SearchTrace) -> str:
     return f'<header><h3>{name}</h3><span class="phase">{escape(phase)}</span>{clock}</header>'
 
 
-def _answer(trace: SearchTrace, right: bool | None) -> str:
+def _answer(trace: SearchTrace, is_right: Callable[[str], bool] | None) -> str:
     if trace.answer is None:
         says = "…" if trace.ended is None else "no answer"
         why = "" if trace.ended is None else f'<p class="why">{escape(clip(trace.ended_why, 300))}</p>'
         return f'<div class="answer"><strong class="says none">{says}</strong>{why}</div>'
-    verdict = ""
-    if right is not None:
+    verdict = truth = ""
+    if is_right is not None:
+        right = is_right(trace.answer)
         sign, word = ("✓", "right") if right else ("✗", "wrong")
         verdict = f'<span class="verdict {word}">{sign} {word}</span>'
-    truth = f'<span class="truth">truth: {escape(clip(trace.gold or "", 40))}</span>' if right is False else ""
+        truth = "" if right else f'<span class="truth">truth: {escape(clip(trace.gold or "", 40))}</span>'
     says = f'<strong class="says">{escape(clip(trace.answer, 120) or "(empty)")}</strong>'
     return (
         f'<div class="answer">{says}{verdict}{badge(trace.nodes[trace.chosen or 0].reward)}{truth}'
@@ -87,16 +88,16 @@ def _answer(trace: SearchTrace, right: bool | None) -> str:
     )
 
 
-def _pool(trace: SearchTrace) -> str:
-    """How often each answer was drawn."""
-    votes: Counter[str] = Counter()
-    for leaf in trace.pool():
-        votes[clip(leaf.answer or "", 24)] += leaf.count
-    if sum(votes.values()) < 2:
-        return '<ul class="pool"></ul>'
-    chips = [f'<li class="chip">{escape(answer) or "(empty)"} <b>×{number}</b></li>' for answer, number in votes.most_common(_MOST_ANSWERS)]
-    more = len(votes) - _MOST_ANSWERS
-    return f'<ul class="pool" aria-label="answers drawn">{"".join(chips)}{f"<li>and {more} more</li>" if more > 0 else ""}</ul>'
+def _pool(trace: SearchTrace, is_right: Callable[[str], bool] | None) -> str:
+    """How often each answer was drawn, in the normal form that votes go by."""
+    answers = [leaf.answer for leaf in trace.pool() for _ in range(leaf.count)]
+    votes = sorted(vote(answers)[1].items(), key=lambda item: -item[1]) if len(answers) > 1 else []
+    chips = [
+        f'<li class="chip">{"✓ " if is_right and is_right(answer) else ""}{escape(clip(answer, 24)) or "(empty)"} <b>×{number}</b></li>'
+        for answer, number in votes[:_MOST_ANSWERS]
+    ]
+    more = f"<li>and {len(votes) - _MOST_ANSWERS} more</li>" if len(votes) > _MOST_ANSWERS else ""
+    return f'<ul class="pool" aria-label="answers drawn">{"".join(chips)}{more}</ul>'
 
 
 def _path(trace: SearchTrace, picked: Node | None, threshold: float, aggregator: str) -> str:

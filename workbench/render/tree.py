@@ -6,6 +6,7 @@ Each node carries `data-node` (its id) and `data-parent`, for the page's script;
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cos.search.trace import Node, SearchTrace
@@ -27,14 +28,14 @@ class Place:
     y: float
 
 
-def tree_svg(trace: SearchTrace, selected: int | None = None) -> str:
-    """The tree of a trace, the root included; `selected` is ringed."""
+def tree_svg(trace: SearchTrace, selected: int | None = None, is_right: Callable[[str], bool] | None = None) -> str:
+    """The tree of a trace, the root included; `selected` is ringed, and right answers are ticked where the truth is known."""
     drawn = most_telling(trace)
     places, width, height = layout(drawn)
     leaves = {place.node.id for place in places} - {place.node.parent for place in places}
     at = {place.node.id: place for place in places}
     edges = "".join(_edge(at[place.node.parent], place) for place in places if place.node.parent is not None)
-    nodes = "".join(_node(place, place.node.id == selected, place.node.id in leaves) for place in places)
+    nodes = "".join(_node(place, place.node.id == selected, place.node.id in leaves, is_right) for place in places)
     left_out = len(trace.nodes) - len(drawn)
     caption = f'<p class="left-out">{left_out:,} of {len(trace.nodes):,} nodes are not drawn</p>' if left_out else ""
     label = f"search tree, {len(trace.nodes) - 1} nodes"
@@ -88,13 +89,14 @@ def _edge(start: Place, place: Place) -> str:
     )
 
 
-def _node(place: Place, selected: bool, leaf: bool) -> str:
+def _node(place: Place, selected: bool, leaf: bool, is_right: Callable[[str], bool] | None) -> str:
     node = place.node
     label = escape(describe(node))
     ring = '<circle class="ring" r="9.5"/>' if selected else ""
     says = ""
     if leaf and node.answer is not None:
-        says = f'<text x="10" y="3.5">{escape(clip(node.answer, _LONGEST_LABEL) or "(empty)")}</text>'
+        tick = "✓" if is_right and is_right(node.answer) else ""
+        says = f'<text x="10" y="3.5">{tick}{escape(clip(node.answer, _LONGEST_LABEL) or "(empty)")}</text>'
     elif node.count > 1:
         where = 'class="many beside" x="7" y="3"' if leaf else 'class="many" x="0" y="-7"'
         says = f"<text {where}>×{node.count}</text>"
