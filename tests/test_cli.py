@@ -328,7 +328,7 @@ def test_train_takes_recipes_and_flags(capsys: Captured, tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("bogus: 1", "has no field 'bogus'; there are out, worlds"),
+        ("bogus: 1", "has no field 'bogus'; there are out"),
         ("schedule: {stepps: 1}", "schedule has no field 'stepps'"),
         ("schedule: 5", "schedule: needs fields and values"),
         ("worlds: {all:train: many}", "int is needed"),
