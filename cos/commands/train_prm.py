@@ -1,4 +1,4 @@
-"""`cos train prm`: train a step-tag reward model on chains whose every step is labelled by the truth of a world.
+"""`cos train prm`: train a step-tag reward model on labelled chains, from a file of CoS rows or from the worlds.
 
 The recipe's fields are those of `cos.train.prm.Config` (its `schedule` those of `cos.train.loop.Schedule`), and `model`.
 
@@ -18,6 +18,8 @@ apply_file = apply_recipe
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     add_training(parser, "new:reward")
+    parser.add_argument("--data", metavar="FILE", help="PRM rows; without it the problems of `worlds` are taken")
+    parser.add_argument("--images", metavar="ROOT", help="folder that the rows' pictures are under")
     parser.add_argument("--pool", metavar="FILE", help="sampled chains to learn from too")
 
 
@@ -25,5 +27,5 @@ def run(args: argparse.Namespace) -> Outcome:
     """Train."""
     from cos.train import prm
 
-    config, name = config_of(args, prm.Config, ("pool",))
+    config, name = config_of(args, prm.Config, ("data", "images", "pool"))
     return report(prm.run(model_of(name, "reward"), config), config.out)
