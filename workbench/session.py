@@ -28,7 +28,7 @@ from cos.problems.pictures import open_picture
 from cos.protocols import Policy, Prompt, Scorer
 from cos.rewards.oracle import OracleScorer
 from cos.search.growth import Search
-from cos.search.methods import Settings
+from cos.search.methods import METHODS, Settings
 from cos.search.scheduler import run
 from cos.search.trace import SearchTrace
 
@@ -162,7 +162,9 @@ class Session:
             raise UserError("The oracle knows puzzles only: press New puzzle, or choose another reward model.")
         scorer = OracleScorer([(prompt, truth)]) if reward == ORACLE and truth else scorer_of(reward)
         problem, gold = (truth.id, truth.answer) if truth else (None, None)
-        searches = [Search(prompt, method, settings, problem, gold, score_all=True) for method in methods]
+        order = list(METHODS)
+        ordered = sorted(methods, key=lambda name: order.index(name) if name in order else len(order))
+        searches = [Search(prompt, name, settings, problem, gold, score_all=True) for name in ordered]
         return Run(searches, policy_of(policy), scorer)
 
 

@@ -144,7 +144,7 @@ def progress(run: Run, seconds: float) -> str:
     """How far the searches have come."""
     ended = sum(trace.ended is not None for trace in run.traces)
     steps = sum(len(trace.nodes) - 1 for trace in run.traces)
-    return says(f"{ended} of {len(run.searches)} done · {steps} pieces · {seconds:.1f} s", "running")
+    return says(f"{ended} of {len(run.searches)} done · {steps} pieces · {seconds:.1f} s{caution(run)}", "running")
 
 
 def summary(run: Run, seconds: float) -> str:
@@ -152,11 +152,15 @@ def summary(run: Run, seconds: float) -> str:
     if run.out_of_time:
         return says(f"Stopped after {LIMITS.seconds:.0f} seconds, the most a run may take here. Choose a smaller N.", "wrong")
     if any(trace.ended == "stopped" for trace in run.traces):
-        return says(f"Stopped after {seconds:.1f} s")
+        return says(f"Stopped after {seconds:.1f} s{caution(run)}")
     verdicts = [run.right(number) for number in range(len(run.searches))]
-    if None in verdicts:
-        return says(f"Done in {seconds:.1f} s")
-    return says(f"Done in {seconds:.1f} s · {sum(map(bool, verdicts))} of {len(verdicts)} right · truth: {run.traces[0].gold}")
+    truth = "" if None in verdicts else f" · {sum(map(bool, verdicts))} of {len(verdicts)} right · truth: {run.traces[0].gold}"
+    return says(f"Done in {seconds:.1f} s{truth}{caution(run)}")
+
+
+def caution(run: Run) -> str:
+    """What must be known about the models to read the result rightly."""
+    return " · scripted policy: it does not look at the picture" if run.policy.name == "scripted" else ""
 
 
 @plainly
@@ -263,6 +267,8 @@ def _choose(session: Session) -> tuple[gr.Component, ...]:
         reward = gr.Dropdown(list(session.rewards), value=session.rewards[0], label="Reward model: judges them")
         temperature = gr.Slider(0, 2, 1.0, step=0.05, label="Temperature", buttons=[])
         seed = gr.Number(0, precision=0, minimum=0, maximum=10**9, label="Seed: the same one gives the same search")
+    with gr.Accordion("What the methods do", open=False):
+        gr.HTML(render.glossary({name: method.__doc__ or "" for name, method in METHODS.items()}), apply_default_css=False)
     return methods, n, width, go, halt, temperature, seed, policy, reward
 
 

@@ -137,5 +137,5 @@ def test_a_live_trace_without_anything_is_drawn() -> None:
 
 
 def test_small_marks() -> None:
-    assert [count(number) for number in (0, 950, 12_400, 3.1e6, 2e9)] == ["0", "950", "12.4k", "3.1M", "2.0G"]
+    assert [count(number) for number in (0, 950, 12_400, 3.1e6, 2e9)] == ["0", "950", "12.4 k", "3.1 M", "2.0 G"]
     assert clip("a  b\n c", 10) == "a b c" and clip("abcdef", 4) == "abc…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cos.scores import AGGREGATORS, WORST, vote
 from cos.search.trace import Node, SearchTrace
@@ -20,6 +20,7 @@ _KINDS = (
 )
 _PHASES = {"answered": "done", "no_answer": "no answer", "failed": "failed", "stopped": "stopped"}
 _MOST_ANSWERS = 5
+_GAP = "\n\n"
 
 
 def panel(
@@ -44,6 +45,12 @@ def panel(
         f"{tree_svg(trace, leaf.id if leaf else None, is_right)}"
         f"{_path(trace, leaf, threshold, aggregator)}{_cost(trace, most_tokens)}</section>"
     )
+
+
+def glossary(entries: Mapping[str, str]) -> str:
+    """Names with the first paragraph of what there is to say of each."""
+    rows = (f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(clip(text.split(_GAP)[0], 400))}</dd>" for name, text in entries.items())
+    return f'<dl class="glossary">{"".join(rows)}</dl>'
 
 
 def standing_leaf(trace: SearchTrace, aggregator: str = "cos") -> Node:
@@ -112,7 +119,15 @@ def _trail(trace: SearchTrace, leaf: Node, picked: Node | None, aggregator: str)
     score = path_score(trace, leaf, aggregator)
     number = f" · {escape(aggregator)} <b>{score:.3f}</b>" if score > WORST and leaf.id else ""
     if picked is None:
-        what = "The answer's path" if trace.chosen is not None else "Best path so far" if leaf.id else "No step yet"
+        what = (
+            "The answer's path"
+            if trace.chosen is not None
+            else "No step yet"
+            if not leaf.id
+            else "Best path"
+            if trace.ended
+            else "Best path so far"
+        )
         return f'<p class="trail"><span>{what}{number}</span></p>'
     why = f": {escape(clip(picked.why, 200))}" if picked.why else ""
     return (
@@ -152,7 +167,7 @@ def _cost(trace: SearchTrace, most_tokens: int) -> str:
     )
     legend = "".join(f'<li><i class="{kind}"></i>{label} <b>{count(number)}</b></li>' for kind, label, number in parts)
     calls = f"{meter.reward_calls} pieces scored · {meter.vision_calls} image pass{'' if meter.vision_calls == 1 else 'es'}"
-    flops = f" · {count(meter.flops)}FLOP" if meter.flops else ""
+    flops = f" · {count(meter.flops)} FLOPs" if meter.flops else ""
     return (
         f'<footer class="cost"><p><b>{count(meter.tokens)}</b> tokens · {calls}{flops}</p>'
         f'<div class="meter" aria-hidden="true">{bar}</div><ul class="legend">{legend}</ul></footer>'

@@ -42,8 +42,8 @@ def clip(text: str, most: int) -> str:
 
 
 def count(number: float) -> str:
-    """A count for people: 950, 12.4k, 3.1M."""
+    """A count for people: 950, 12.4 k, 3.1 M."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if number >= size:
-            return f"{number / (1e3 if unit == 'k' else size):.1f}{unit}"
+            return f"{number / (1e3 if unit == 'k' else size):.1f} {unit}"
     return f"{number:,.0f}"
