@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -132,7 +133,7 @@ def build(shape: Shape, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, lo
     return VLM(model, encoder_of(model, tokenizer, images), "untrained", look)
 
 
-def start_seeing(embeddings: torch.nn.Module, shape: Shape) -> None:
+def start_seeing(embeddings: Any, shape: Shape) -> None:
     """Give a vision tower that starts from nothing a fair start: patches are read as their lowest cosine waves, evened out in strength, in
     brightness and two colour contrasts; places as sine waves. (The defaults, noise and zeros, are fit for pretrained towers: with
     them reading stays at chance for hundreds of batches, docs/log.md.)"""
@@ -144,7 +145,7 @@ def start_seeing(embeddings: torch.nn.Module, shape: Shape) -> None:
     kernels = [(contrasts[c][:, None, None] * torch.outer(waves[u], waves[v]), u + v) for u, v in order for c in range(3)]
     weight = torch.stack([kernel * (1 + level) / size for kernel, level in kernels[:width]])
     projection, places = embeddings.patch_embeddings.projection, embeddings.position_embeddings
-    projection.weight.copy_(weight)
+    projection.weight[: len(weight)] = weight  # a small patch has fewer waves than the tower is wide: the rest stay noise
     projection.bias.zero_()
     grid = shape.pixels // size
     middle = (torch.arange(grid) + 0.5) / grid

@@ -169,7 +169,7 @@ class _Facts:
         """Working on values claims that they are the ones asked for: false for a number from nowhere, a bar that the question is not
         about, and an extreme that leaves a bar out."""
         asked = self.asked()
-        values = [self.values[name] for name in asked]
+        values = [self.values[name] for name in asked if name in self.values]  # a question put to another picture may name bars it lacks
         sums = [a + b for a, b in combinations(values, 2)]
         line = [self.ask["line"]] if "line" in self.ask else []
         others = [name for name in re.findall(_C, self.text) if name in self.values and name not in asked] if asked and shared else []

@@ -22,7 +22,7 @@ __all__ = ["NAME", "chain", "check", "corrupt", "describe", "draw", "sample", "s
 NAME = "digits"
 check = digits_check.check
 
-_LAYOUTS = {1: ((1, 3), (2, 2)), 2: ((1, 4), (1, 5), (2, 3)), 3: ((1, 6), (2, 3), (3, 3), (2, 2))}
+_LAYOUTS = {1: ((1, 3), (2, 2)), 2: ((1, 4), (2, 3)), 3: ((1, 4), (2, 3), (3, 3), (2, 2))}
 _KINDS = {
     1: ("pair_sum", "pair_difference", "pair_extreme", "pair_compare"),
     2: ("pair_sum", "pair_difference", "sum", "sum", "extreme", "count", "count", "where"),

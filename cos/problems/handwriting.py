@@ -20,8 +20,8 @@ SIZE = 320
 FORMS = {"train": range(0, 10), "validation": range(10, 11), "test": range(11, 14), "shift": range(11, 14)}
 """The forms (one writer's each, as far as the data set lets one tell) whose scans a split uses."""
 
-PAPERS = ("plain", "ruled", "squared", "cards", "board")
-SHIFT_PAPERS = ("kraft", "blueprint", "notes")
+PAPERS = ("plain", "ruled", "squared", "cards")
+SHIFT_PAPERS = ("board", "kraft", "blueprint", "notes")
 _DARK_INKS = ((25, 25, 30), (30, 50, 140), (120, 25, 30), (70, 70, 80))
 _INKS = {
     "board": ((240, 240, 235), (250, 240, 170), (190, 225, 250)),
@@ -81,7 +81,7 @@ def draw_style(rng: random.Random, split: str, cells: int) -> dict[str, Any]:
         ]
         for _ in range(cells)
     ]
-    shift = [rng.randint(-8, 8), rng.randint(-40, 40)]
+    shift = [rng.randint(-8, 8), rng.randint(-20, 20)]
     return {"paper": paper, "ink": list(ink), "ground": list(ground), "places": places, "shift": shift, "grain": rng.randrange(10**6)}
 
 

@@ -150,7 +150,7 @@ def _operands(things: Sequence[Thing], asked: Mapping[str, Any]) -> Counter[int]
     """The values that the question works on; None where it asks for no reckoning."""
     groups = [members(things, group) for group in asked.get("groups", ())]
     if "a" in asked:
-        return Counter(members(things, asked[part])[0][asked["axis"]] for part in "ab")
+        return Counter(found[asked["axis"]] for part in "ab" for found in members(things, asked[part])[:1])
     if "axis" in asked:
         return Counter(thing[asked["axis"]] for thing in groups[0])
     return Counter(len(group) for group in groups) if len(groups) == 2 else None

@@ -20,7 +20,8 @@ from cos.models.encode import Turn
 from cos.models.vlm import LOOK, VLM
 from cos.problems.landmarks import landmarks
 from cos.runs import Run
-from cos.train.data import IGNORE, Batch, Example, Picture, Pictures, batches, chain_ids, point_out, supervised
+from cos.train.data import IGNORE, Batch, Example, Pictures, batches, chain_ids, point_out, supervised
+from cos.train.files import read_rows
 from cos.train.loop import Schedule, train
 
 
@@ -70,8 +71,7 @@ def next_token_loss(vlm: VLM, hidden: torch.Tensor, targets: torch.Tensor) -> tu
 
 def run(vlm: VLM, config: Config) -> dict[str, float]:
     """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages of loss and share right."""
-    example, source, count = _examples(vlm, config)
-    pictures = Pictures(vlm.encoder, source)
+    example, pictures, count = _from_file(vlm, config) if config.data else _from_worlds(vlm, config)
     batch = batches(example, count, config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
     folder = Run.start(Path(config.out), asdict(config), config.seed)
     return train(vlm, config.schedule, folder, batch, loss)
@@ -82,13 +82,29 @@ def drawn_problems(worlds: dict[str, int], seed: int) -> list[Problem]:
     return [problem for spec, count in worlds.items() for problem in problems.problems(spec, count, seed)]
 
 
-def _examples(vlm: VLM, config: Config) -> tuple[Callable[[int], Example], Callable[[int], Picture | None], int]:
+Source = tuple[Callable[[int], Example], Pictures, int]
+"""Examples by index, their pictures, and how many there are."""
+
+
+def _from_worlds(vlm: VLM, config: Config) -> Source:
     drawn = drawn_problems(config.worlds, config.seed)
-    return (
-        lambda index: world_example(vlm, drawn[index % len(drawn)], index, len(drawn), config),
-        lambda index: problems.draw(drawn[index]),
-        len(drawn),
-    )
+
+    def example(index: int) -> Example:
+        return world_example(vlm, drawn[index % len(drawn)], index, len(drawn), config)
+
+    return example, Pictures(vlm.encoder, lambda index: problems.draw(drawn[index])), len(drawn)
+
+
+def _from_file(vlm: VLM, config: Config) -> Source:
+    rows = read_rows(config.data, config.images, "sft", vlm.encoder, vlm.longest)
+    pictures = Pictures(vlm.encoder, lambda index: rows[index].picture)
+
+    def example(index: int) -> Example:
+        number = index % len(rows)
+        turns = [*rows[number].turns(), Turn("assistant", chain_ids(vlm.encoder, rows[number].chain))]
+        return supervised(vlm.encoder, turns, [turn.role == "assistant" for turn in turns], number, pictures.tiles(number))
+
+    return example, pictures, len(rows)
 
 
 def world_example(vlm: VLM, problem: Problem, index: int, count: int, config: Config) -> Example:
