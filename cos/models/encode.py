@@ -121,6 +121,11 @@ class Encoder:
         tail = self.structure(text)
         return Encoded(ids + tail, owner + [-1] * len(tail))
 
+    def tiles(self, height: int, width: int) -> int:
+        """How many tiles a picture of this size is cut in."""
+        count: int = self.image_processor.get_number_of_image_patches(height, width, {})
+        return count
+
     def pixels(self, image: Image.Image | str | Path) -> torch.Tensor:
         """A picture as the model's processor makes it: (tiles, 3, height, width), float32."""
         picture = image.convert("RGB") if isinstance(image, Image.Image) else open_picture(image)

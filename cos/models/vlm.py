@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from cos.errors import UserError
@@ -48,6 +49,12 @@ class VLM:
         head: torch.nn.Linear = self.model.get_output_embeddings()
         return head
 
+    @property
+    def longest(self) -> int:
+        """How many tokens the language model was made to read."""
+        longest: int = self.model.config.text_config.max_position_embeddings
+        return longest
+
     def parameters(self) -> tuple[int, int]:
         """(language model and head, vision tower and projector): numbers of parameters, for FLOPs."""
         total = sum(p.numel() for p in self.model.parameters())
@@ -75,8 +82,8 @@ def load(source: str | Path, *, device: str | None = None, dtype: torch.dtype | 
         tokenizer = AutoTokenizer.from_pretrained(source, **safe)
         images = AutoImageProcessor.from_pretrained(source, backend="pil", **safe)
         model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True, **safe)
-    except (OSError, ValueError) as problem:
-        reason = str(problem).strip().splitlines()[0]
+    except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
+        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         raise UserError(f"model {source}: can't be loaded ({reason}); give a folder saved by save_pretrained or a Hub id") from None
     notes = _notes(source)
     return VLM(model.to(device).eval(), encoder_of(model, tokenizer, images), str(source), notes.get("look"))
@@ -115,7 +122,10 @@ def _notes(source: str | Path) -> dict[str, Any]:
     path = Path(source) / NOTES
     if not path.is_file():
         return {}
-    notes: dict[str, Any] = json.loads(path.read_text())
+    try:
+        notes: dict[str, Any] = json.loads(path.read_text())
+    except ValueError:
+        raise UserError(f"{path}: not JSON; save the model again") from None
     if notes.get("schema") != "cos.model/1":
         raise UserError(f"{path}: schema {notes.get('schema')!r} is unknown here (known: cos.model/1); update the workbench")
     return notes

@@ -8,11 +8,11 @@ to write right steps (`language`), since only a model that could say the right t
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +23,11 @@ from cos.errors import UserError
 from cos.models.encode import Encoder, Turn
 from cos.models.vlm import VLM
 from cos.runs import Run
+from cos.store import read
 from cos.train.data import Batch, Example, Pictures, batches, written
+from cos.train.files import read_rows
 from cos.train.loop import Schedule, train
-from cos.train.sft import drawn_problems, hidden_states, next_token_loss
+from cos.train.sft import Source, drawn_problems, hidden_states, next_token_loss
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,17 @@ class Mix:
 
 @dataclass(frozen=True)
 class Config:
-    """What to train on: problems of worlds, whose checker labels every step. `pool`: file of sampled chains, one JSON object a problem
-    `{id, chains: [{steps, answer}]}`. `language`: weight of the next-token loss on descriptions and right steps."""
+    """What to train on: a file of released PRM rows (`data`, its pictures under `images`), or problems of worlds, whose checker labels
+    every step. `pool`: file of sampled chains for the worlds' problems, one JSON object a problem `{id, chains: [{steps, answer}]}`.
+    `language`: weight of the next-token loss on descriptions and right steps (0 in the released code)."""
 
     out: str
+    data: str = ""
+    images: str = "."
+    unlabelled_to_half: bool = False
+    """Whether a file's tags without a label are drawn to 0.5, as the released loss does; else they are masked."""
     worlds: dict[str, int] = field(default_factory=lambda: {"all:train": 33_000, "refusals:train": 3_000})
+    """Set and split -> number of problems; read where `data` is empty."""
     pool: str = ""
     mix: Mix = field(default_factory=Mix)
     language: float = 0.5
@@ -140,26 +148,51 @@ def _other_picture(drawn: Sequence[Problem], number: int, rng: random.Random) ->
 
 
 def read_pool(path: str) -> dict[str, list[Chain]]:
-    """Sampled chains by problem id. Raises UserError naming a line that is not `{id, chains}`."""
-    pool: dict[str, list[Chain]] = {}
-    for line, text in enumerate(Path(path).read_text().splitlines(), 1):
-        try:
-            row = json.loads(text)
-            pool[row["id"]] = [chain for chain in map(Chain.from_json, row["chains"]) if chain.steps]
-        except (ValueError, KeyError, TypeError) as fault:
-            raise UserError(f"{path}:{line}: not a row of sampled chains ({fault}); write them with cos sample") from None
-    return {key: chains for key, chains in pool.items() if chains}
+    """Sampled chains by problem id (`cos sample` writes them). Raises UserError naming a line that is not `{id, chains}`."""
+
+    def row(found: dict[str, Any]) -> tuple[str, list[Chain]]:
+        return found["id"], [chain for chain in map(Chain.from_json, found["chains"]) if chain.steps]
+
+    return {key: chains for key, chains in read(path, "pool", row) if chains}
 
 
 def run(vlm: VLM, config: Config) -> dict[str, float]:
     """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages."""
+    example, pictures, count = _from_file(vlm, config) if config.data else _from_worlds(vlm, config)
+    batch = batches(example, count, config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
+    folder = Run.start(Path(config.out), asdict(config), config.seed)
+    return train(vlm, config.schedule, folder, batch, loss(config.language))
+
+
+def _from_worlds(vlm: VLM, config: Config) -> Source:
     drawn = drawn_problems(config.worlds, config.seed)
     pool = read_pool(config.pool) if config.pool else {}
-    pictures = Pictures(vlm.encoder, lambda index: problems.draw(drawn[index]))
 
     def example(index: int) -> Example:
         return world_example(vlm, drawn, index, pool, config)
 
-    batch = batches(example, len(drawn), config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
-    folder = Run.start(Path(config.out), asdict(config), config.seed)
-    return train(vlm, config.schedule, folder, batch, loss(config.language))
+    return example, Pictures(vlm.encoder, lambda index: problems.draw(drawn[index])), len(drawn)
+
+
+def _from_file(vlm: VLM, config: Config) -> Source:
+    if vlm.look:
+        raise UserError(
+            f"model {vlm.name} looks first, and {config.data} has no descriptions to learn that from; train another model on it"
+        )
+    rows = read_rows(config.data, config.images, "prm", vlm.encoder, vlm.longest, unlabelled=config.unlabelled_to_half)
+    pictures = Pictures(vlm.encoder, lambda index: rows[index].picture)
+
+    def example(index: int) -> Example:
+        number = index % len(rows)
+        row = rows[number]
+        assert row.labels is not None
+        marks = half_for_none(row.labels) if config.unlabelled_to_half else row.labels
+        return labelled_example(vlm.encoder, row.turns(), row.chain, marks, number, pictures.tiles(number))
+
+    return example, pictures, len(rows)
+
+
+def half_for_none(marks: StepLabels) -> StepLabels:
+    """0.5 for every label that is missing: there `tag_loss` is `-log(s_good * s_bad)`, which is what the released loss is at such tags."""
+    steps = tuple(0.5 if label is None else label for label in marks.steps)
+    return replace(marks, steps=steps, answer=0.5 if marks.answer is None else marks.answer)
