@@ -16,13 +16,13 @@ TEXTS = ["How many red circles are there? Describe the picture. There are 3 blue
 LOOK = "Describe the picture."
 
 
-def tiny(*, look: str | None = None, seed: int = 0) -> VLM:
-    """A model in float32; its weights are far larger than at the usual start."""
+def tiny(*, look: str | None = None, seed: int = 0, gain: float = 4.0) -> VLM:
+    """A model in float32 with weights `gain` times as large as at the usual start; rounding grows with it too."""
     vlm = build(SHAPE, make_tokenizer(TEXTS, size=320), seed=seed, look=look)
     with torch.no_grad():
         for name, weight in vlm.model.named_parameters():
             if weight.dim() > 1:
-                weight.mul_(8.0 if "embed" in name or "lm_head" in name else 4.0)
+                weight.mul_(8.0 if "embed" in name or "lm_head" in name else gain)
     return vlm
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +71,9 @@ class Reader:
         hidden: torch.Tensor = output.last_hidden_state
         return hidden
 
-    def read(self, asks: Sequence[Ask], kind: str) -> list[list[Node]]:
-        """New nodes for each ask, with keys, values and last hidden state. The answers do not depend on what is read together."""
+    def read(self, asks: Sequence[Ask], kind: str, watch: Callable[[int, torch.Tensor], None] | None = None) -> list[list[Node]]:
+        """New nodes for each ask, with keys, values and last hidden state. The answers do not depend on what is read together. `watch` is
+        given each ask's index and its hidden states at all its tokens (tokens, width)."""
         self.warm([ask.parent for ask in asks if ask.parent])
         nodes: list[list[Node]] = [[] for _ in asks]
         for chunk in _chunks(asks):
@@ -86,6 +87,8 @@ class Reader:
             for row, i in enumerate(chunk):
                 nodes[i] = _split(asks[i], rows, row, hidden)
                 self.forwards[kind] += asks[i].size
+                if watch:
+                    watch(i, hidden[row, : asks[i].size])
         return nodes
 
     def warm(self, leaves: Sequence[Node]) -> None:

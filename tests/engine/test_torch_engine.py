@@ -20,7 +20,7 @@ ASK = Draw(0, 7, (0,), max_tokens=12, max_steps=4, to="answer")
 
 @pytest.fixture(scope="module")
 def vlm() -> VLM:
-    return tiny()
+    return tiny(gain=1.0)  # little rounding: two batches differ by 1e-6 in a log-probability, so no drawn token sits on the edge
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_logprobs_equal_those_of_a_plain_forward_for_ragged_chains_of_two_pictur
     assert {piece.ending for row in rows for piece in row} == {"step", "answer", "cut"}
     for i, row in enumerate(rows):
         expected = logprob_from_scratch(policy, vlm, *prompts[i % 4], row)
-        assert [piece.logprob for piece in row] == pytest.approx(expected, abs=1e-3)
+        assert [piece.logprob for piece in row] == pytest.approx(expected, abs=2e-4)
 
 
 def test_a_chain_drawn_whole_is_the_chain_drawn_step_by_step(policy: TorchPolicy) -> None:
@@ -91,7 +91,7 @@ def test_going_on_from_inside_a_whole_chain_is_going_on_from_its_steps(policy: T
 
 def test_what_runs_beside_a_row_changes_nothing(policy: TorchPolicy) -> None:
     roots = [open_one(policy, number=n) for n in (1, 2, 3)]
-    asks = [replace(ASK, parent=roots[i % 3], path=(i,), seed=i % 2) for i in range(30)]
+    asks = [replace(ASK, parent=roots[i % 3], path=(i,), seed=i % 2) for i in range(15)]
     together = words(policy.draw(asks))
     assert [words(policy.draw([ask]))[0] for ask in asks] == together
     assert words(policy.draw(asks[::-1]))[::-1] == together
