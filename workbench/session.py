@@ -118,6 +118,11 @@ class Runs:
         """The visitor's run."""
         return self._runs.get(key)
 
+    def live(self) -> int:
+        """How many runs are at work."""
+        with self._lock:
+            return sum(not run.stop.is_set() for run in self._runs.values())
+
     def drop(self, key: str) -> None:
         """The visitor has left: stop and forget."""
         with self._lock:
@@ -133,12 +138,19 @@ class Session:
     policies: Sequence[str] = ("scripted",)
     rewards: Sequence[str] = ("scripted", ORACLE)
     runs: Runs = field(default_factory=Runs)
+    given_up: set[str] = field(default_factory=set)
+    """Visitors who pressed Stop since they last pressed Run."""
 
     @classmethod
     def offering(cls, policies: Sequence[str] = (), rewards: Sequence[str] = ()) -> Session:
         """The named models first, then those that are always there."""
         always = [*embedded(), "scripted"]
         return cls(tuple(dict.fromkeys([*policies, *always])), tuple(dict.fromkeys([*rewards, *always, ORACLE])))
+
+    def leave(self, key: str) -> None:
+        """A visitor has closed the page."""
+        self.runs.drop(key)
+        self.given_up.discard(key)
 
     def warm(self) -> None:
         """Load the models that are offered first, so that the first run does not wait. Raises UserError for a name that is none."""
@@ -196,6 +208,13 @@ def read_prompt(picture: str | None, question: str) -> Prompt:
     if len(question) > LIMITS.question:
         raise UserError(f"The question has {len(question):,} characters; {LIMITS.question} is the most.")
     return Prompt(question, read_picture(picture))
+
+
+def read_settings(n: float | None, width: float | None, temperature: float | None, seed: float | None) -> Settings:
+    """The settings of a search; a field that was emptied is a visitor's mistake."""
+    if n is None or width is None or temperature is None or seed is None:
+        raise UserError("N, width, temperature and seed each need a number.")
+    return Settings(n=int(n), width=int(width), temperature=float(temperature), seed=int(seed))
 
 
 def read_picture(path: str) -> Image.Image:

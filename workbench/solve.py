@@ -18,9 +18,9 @@ from cos.chain import Problem
 from cos.errors import UserError
 from cos.problems import draw
 from cos.scores import AGGREGATORS
-from cos.search.methods import METHODS, Settings
+from cos.search.methods import METHODS
 from workbench import render, theme
-from workbench.session import LIMITS, WORLDS, Run, Session, examples, new_puzzle, read_picture, read_prompt, truth_of
+from workbench.session import LIMITS, WORLDS, Run, Session, examples, new_puzzle, read_picture, read_prompt, read_settings, truth_of
 
 FRAME = 0.15
 """Seconds between two frames: 6 to 7 a second, which looks smooth and leaves the machine to the models."""
@@ -67,32 +67,45 @@ class Handlers:
     def __init__(self, session: Session) -> None:
         self.session = session
 
+    def wait(self, request: gr.Request) -> list[Any]:
+        """Answer the press at once, for the models may be at work for someone else."""
+        self.session.given_up.discard(request.session_hash or "")
+        text = "Waiting for another visitor's run to end" if self.session.runs.live() else "Starting"
+        return [render.status(text, "running"), *buttons(True)]
+
     def solve(
         self,
         picture: str | None,
         question: str,
         puzzle: Problem | None,
         methods: list[str],
-        n: float,
-        width: float,
-        temperature: float,
-        seed: float,
+        n: float | None,
+        width: float | None,
+        temperature: float | None,
+        seed: float | None,
         policy: str,
         reward: str,
-        threshold: float,
+        threshold: float | None,
         aggregator: str,
         request: gr.Request,
     ) -> Iterator[list[Any]]:
         """Run the searches; yields `[status, run button, stop button, panel, panel, panel, panel]`."""
+        if (request.session_hash or "") in self.session.given_up:
+            yield [render.status("Stopped before it began"), *buttons(False), *[gr.skip()] * PANELS]
+            return
         try:
             prompt = read_prompt(picture, question)
-            settings = Settings(n=int(n), width=int(width), temperature=float(temperature), seed=int(seed))
-            yield [says("Loading the models" if policy != "scripted" else "Starting", "running"), *buttons(True), *[gr.skip()] * PANELS]
+            settings = read_settings(n, width, temperature, seed)
+            yield [
+                render.status("Loading the models" if policy != "scripted" else "Starting", "running"),
+                *buttons(True),
+                *[gr.skip()] * PANELS,
+            ]
             run = self.session.start(prompt, methods, settings, policy, reward, truth_of(prompt, puzzle))
         except UserError as problem:
-            yield [says(str(problem), "wrong"), *buttons(False), *[gr.skip()] * PANELS]
+            yield [render.status(str(problem), "wrong"), *buttons(False), *[gr.skip()] * PANELS]
             raise gr.Error(str(problem), print_exception=False) from None
-        run.threshold, run.aggregator = threshold, aggregator
+        run.threshold, run.aggregator = threshold or 0.0, aggregator
         self.session.runs.put(request.session_hash or "", run)
         began, shown, changed = time.monotonic(), 0.0, set[int]()
         for number in run.changes():
@@ -103,7 +116,8 @@ class Handlers:
         yield [summary(run, time.monotonic() - began), *buttons(False), *frame(run, set(range(PANELS)))]
 
     def stop(self, request: gr.Request) -> None:
-        """End the visitor's searches; their panels keep what they have."""
+        """End the visitor's searches, or do not begin them; their panels keep what they have."""
+        self.session.given_up.add(request.session_hash or "")
         if run := self.session.runs.get(request.session_hash or ""):
             run.stop.set()
 
@@ -116,12 +130,12 @@ class Handlers:
         run.picked[number] = node
         return show(run, number)
 
-    def view(self, threshold: float, aggregator: str, request: gr.Request) -> list[Any]:
+    def view(self, threshold: float | None, aggregator: str, request: gr.Request) -> list[Any]:
         """Another threshold or aggregator for a run that is there already; nothing is computed anew."""
         run = self.session.runs.get(request.session_hash or "")
         if run is None:
             return [gr.skip()] * PANELS
-        run.threshold, run.aggregator = threshold, aggregator
+        run.threshold, run.aggregator = threshold or 0.0, aggregator
         return frame(run, set(range(PANELS)))
 
 
@@ -135,32 +149,27 @@ def buttons(running: bool) -> list[Any]:
     return [gr.Button(interactive=not running), gr.Button(interactive=running)]
 
 
-def says(text: str, tone: str = "") -> str:
-    """A line of status, escaped."""
-    return f'<p class="status {tone}" role="status">{render.escape(text)}</p>'
-
-
 def progress(run: Run, seconds: float) -> str:
     """How far the searches have come."""
     ended = sum(trace.ended is not None for trace in run.traces)
     steps = sum(len(trace.nodes) - 1 for trace in run.traces)
-    return says(f"{ended} of {len(run.searches)} done · {steps} pieces · {seconds:.1f} s{caution(run)}", "running")
+    return render.status(f"{ended} of {len(run.searches)} done · {steps} pieces · {seconds:.1f} s{caution(run)}", "running")
 
 
 def summary(run: Run, seconds: float) -> str:
     """What came out, in one line."""
     if run.out_of_time:
-        return says(f"Stopped after {LIMITS.seconds:.0f} seconds, the most a run may take here. Choose a smaller N.", "wrong")
+        return render.status(f"Stopped after {LIMITS.seconds:.0f} seconds, the most a run may take here. Choose a smaller N.", "wrong")
     if any(trace.ended == "stopped" for trace in run.traces):
-        return says(f"Stopped after {seconds:.1f} s{caution(run)}")
+        return render.status(f"Stopped after {seconds:.1f} s{caution(run)}")
     verdicts = [run.right(number) for number in range(len(run.searches))]
     truth = "" if None in verdicts else f" · {sum(map(bool, verdicts))} of {len(verdicts)} right · truth: {run.traces[0].gold}"
-    return says(f"Done in {seconds:.1f} s{truth}{caution(run)}")
+    return render.status(f"Done in {seconds:.1f} s{truth}{caution(run)}")
 
 
 def caution(run: Run) -> str:
     """What must be known about the models to read the result rightly."""
-    return " · scripted policy: it does not look at the picture" if run.policy.name == "scripted" else ""
+    return " · scripted policy, blind to the picture" if run.policy.name == "scripted" else ""
 
 
 @plainly
@@ -215,8 +224,9 @@ def page(session: Session) -> None:
     asked = [picture, question, puzzle, methods, n, width, temperature, seed, policy, reward, threshold, aggregator]
     do, shown = Handlers(session), [status, go, halt, *panels]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    for started in (go.click, question.submit):
-        started(do.solve, asked, shown, concurrency_id="model", concurrency_limit=1, **quiet)
+    for pressed in (go.click, question.submit):
+        told = pressed(do.wait, None, [status, go, halt], queue=False, **quiet)
+        told.then(do.solve, asked, shown, concurrency_id="model", concurrency_limit=1, **quiet)
     halt.click(do.stop, None, None, queue=False, **quiet)
     new.click(puzzle_of, [world, level], [picture, question, puzzle], **quiet)
     gallery.select(example_of, None, [picture, question, puzzle], **quiet)
@@ -230,16 +240,9 @@ def page(session: Session) -> None:
 def _ask() -> tuple[gr.Component, ...]:
     first, drawn = examples()[0]
     picture = picture_input(drawn)
+    thumbnails = [image for _, image in examples()]
     gallery = gr.Gallery(
-        [image for _, image in examples()],
-        columns=6,
-        height=64,
-        allow_preview=False,
-        show_label=False,
-        buttons=[],
-        format="png",
-        interactive=False,
-        elem_id="examples",
+        thumbnails, columns=6, allow_preview=False, show_label=False, buttons=[], format="png", interactive=False, elem_id="examples"
     )
     with gr.Row(elem_id="puzzle"):
         world = gr.Dropdown(list(WORLDS), value=WORLDS[0], show_label=False, container=False, label="World", scale=3)
@@ -247,9 +250,7 @@ def _ask() -> tuple[gr.Component, ...]:
             [(f"level {level}", level) for level in "123"], value="2", show_label=False, container=False, label="Level", scale=3
         )
         new = gr.Button("New puzzle", scale=3, size="sm", elem_id="new-puzzle")
-    question = gr.Textbox(
-        first.question, label="Question", lines=2, max_lines=4, max_length=LIMITS.question, submit_btn=False, elem_id="question"
-    )
+    question = gr.Textbox(first.question, label="Question", lines=1, max_lines=4, max_length=LIMITS.question, elem_id="question")
     return picture, question, world, level, new, gallery
 
 
@@ -275,7 +276,11 @@ def _choose(session: Session) -> tuple[gr.Component, ...]:
 def _results() -> tuple[gr.Component, gr.Component, gr.Component, list[gr.HTML]]:
     with gr.Row(elem_id="bar"):
         status = gr.HTML(
-            says("Press Run: every step is scored as it is made."), apply_default_css=False, elem_id="status", scale=3, min_width=200
+            render.status("Press Run: every step is scored as it is made."),
+            apply_default_css=False,
+            elem_id="status",
+            scale=3,
+            min_width=200,
         )
         threshold = gr.Slider(0, 1, 0.5, step=0.05, label="Flag under", buttons=[], elem_id="threshold")
         aggregator = gr.Dropdown(list(AGGREGATORS), value="cos", label="Path score", elem_id="aggregator")

@@ -19,7 +19,7 @@ def build(session: Session) -> gr.Blocks:
         solve.page(session)
 
         def leave(request: gr.Request) -> None:
-            session.runs.drop(request.session_hash or "")
+            session.leave(request.session_hash or "")
 
         demo.unload(leave)
     demo.queue(max_size=16, default_concurrency_limit=4)

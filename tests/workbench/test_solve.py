@@ -82,6 +82,8 @@ def test_the_same_seed_gives_the_same_trees(asked: dict[str, Any]) -> None:
         ({"methods": ["magic"]}, "magic"),
         ({"n": 1000}, "N may be at most"),
         ({"n": 0}, "n is 0"),
+        ({"n": None}, "each need a number"),
+        ({"seed": None}, "each need a number"),
         ({"policy": "../../etc"}, "does not offer"),
         ({"aggregator": "cos", "reward": "oracle", "puzzle": None}, "The oracle knows puzzles only"),
         ({"question": "another one?"}, "The oracle knows puzzles only"),
@@ -131,6 +133,23 @@ def test_stop_ends_all_searches_and_keeps_what_is_there(asked: dict[str, Any]) -
     *_, last = frames
     run = session.runs.get("a")
     assert "Stopped" in last[0] and run is not None and {trace.ended for trace in run.traces} <= {"stopped", "answered"}
+
+
+def test_a_run_that_waits_can_be_given_up(asked: dict[str, Any]) -> None:
+    session = Session()
+    handlers = Handlers(session)
+    assert "Starting" in handlers.wait(visitor("a"))[0]
+    others = handlers.solve(**asked | {"request": visitor("b")})
+    next(others), next(others)
+    assert "another visitor" in handlers.wait(visitor("a"))[0]
+    handlers.stop(visitor("a"))
+    others.close()
+    (frame,) = handlers.solve(**asked)
+    assert "Stopped before it began" in frame[0] and frame[1].interactive is True
+    handlers.wait(visitor("a"))
+    assert len(list(handlers.solve(**asked))) > 1
+    session.leave("a")
+    assert session.runs.get("a") is None and not session.runs.live()
 
 
 def test_a_closed_page_stops_its_run(asked: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ The look is in `workbench.theme`; colour is never the only sign (rewards carry t
 
 from __future__ import annotations
 
-from workbench.render.cards import glossary, panel, standing_leaf
+from workbench.render.cards import glossary, panel, standing_leaf, status
 from workbench.render.marks import colour, escape
 from workbench.render.tree import tree_svg
 
-__all__ = ["colour", "escape", "glossary", "panel", "standing_leaf", "tree_svg"]
+__all__ = ["colour", "escape", "glossary", "panel", "standing_leaf", "status", "tree_svg"]

@@ -47,6 +47,11 @@ def panel(
     )
 
 
+def status(text: str, tone: str = "") -> str:
+    """A line that says how things stand; `tone` is `running`, `wrong` or nothing."""
+    return f'<p class="status {tone}" role="status">{escape(text)}</p>'
+
+
 def glossary(entries: Mapping[str, str]) -> str:
     """Names with the first paragraph of what there is to say of each."""
     rows = (f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(clip(text.split(_GAP)[0], 400))}</dd>" for name, text in entries.items())
