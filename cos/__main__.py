@@ -23,6 +23,7 @@ VERBS = {
     "data make": "make puzzles of a world: problems and pictures",
     "data check": "look at every row and picture of a file of CoS rows",
     "data convert": "CoS rows to other forms and back",
+    "sample": "draw a pool of chains for every problem of a set",
     "train sft": "fine-tune a policy on chains",
     "train prm": "train a reward model on labelled steps",
     "score": "rewards for given chains",

@@ -42,10 +42,11 @@ class FileRow:
 def read_rows(
     path: str | Path, images: str | Path, kind: Literal["sft", "prm"], encoder: Encoder, longest: int, *, unlabelled: bool = False
 ) -> list[FileRow]:
-    """The rows of `path` with their pictures below `images`. Raises UserError, with file and line, for a row that is not of this kind, for
-    several pictures in one row and for a picture that is not there.
+    """The rows of `path` with their pictures below `images`. Raises UserError, with file and line, for a row that is not of this kind and
+    for a picture that is not there.
 
-    Left out, counted and logged as a warning: rows of more than `longest` tokens, and PRM rows without a label (kept with `unlabelled`).
+    Left out, counted and logged as a warning: rows of more than `longest` tokens or with several pictures, and PRM rows without a label
+    (kept with `unlabelled`).
     """
     rows: list[FileRow] = []
     left_out: dict[str, list[int]] = {}
@@ -54,11 +55,14 @@ def read_rows(
         if line.reason is not None:
             raise UserError(f"{where}: {line.reason}")
         try:
-            row = _row(parse_row(line.row), kind, images)
+            read = parse_row(line.row)
+            row = _row(read, kind, images)
             size = length(row, encoder)
-        except (BadRow, UserError, template.TemplateError) as problem:
+        except (BadRow, UserError) as problem:
             raise UserError(f"{where}: {problem}") from None
-        if size > longest:
+        if len(read.images) > 1:
+            left_out.setdefault("with several pictures, of which training takes one a row", []).append(line.number)
+        elif size > longest:
             left_out.setdefault(f"longer than the {longest} tokens that the model reads", []).append(line.number)
         elif row.labels is not None and not unlabelled and {*row.labels.steps, row.labels.answer} == {None}:
             left_out.setdefault("without any label", []).append(line.number)
@@ -82,8 +86,6 @@ def length(row: FileRow, encoder: Encoder) -> int:
 def _row(row: Row, kind: str, images: str | Path) -> FileRow:
     if row.kind != kind:
         raise BadRow(f"a {row.kind} row where a {kind} row is needed")
-    if len(row.images) > 1:
-        raise BadRow(f"{len(row.images)} pictures; training takes one a row")
     picture = inside(images, row.images[0]) if row.images else None
     first = row.source["conversations"][0]
     return FileRow(row.question, row.chain, picture, row.labels, first["value"] if first["from"] == "system" else None)

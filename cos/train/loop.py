@@ -106,7 +106,7 @@ def _learn(
         with torch.autocast(vlm.device.type, torch.bfloat16, enabled=schedule.bf16):
             value, numbers = loss(vlm, part)
         if not torch.isfinite(value):
-            raise UserError(f"the loss is {float(value)}; try a smaller learning_rate, and go on in a new folder")
+            raise UserError(f"the loss is {float(value.detach())}; try a smaller learning_rate, and go on in a new folder")
         (value / len(parts)).backward()  # type: ignore[no-untyped-call]
         seen.append(numbers)
     torch.nn.utils.clip_grad_norm_(vlm.model.parameters(), schedule.clip)

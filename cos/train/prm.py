@@ -141,7 +141,7 @@ def _other_picture(drawn: Sequence[Problem], number: int, rng: random.Random) ->
     problem = drawn[number]
     for _ in range(20):
         other = rng.randrange(len(drawn))
-        if drawn[other].world == problem.world and problem.world != "refusals":
+        if other != number and drawn[other].world == problem.world != "refusals":
             truth = {**drawn[other].truth, "ask": problem.truth["ask"]}
             return other, replace(problem, truth=truth, answer=None)
     return number, problem
