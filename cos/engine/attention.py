@@ -16,6 +16,8 @@ from transformers.masking_utils import sdpa_mask
 from cos.engine.kv import Rows, Trunk
 
 NAME = "cos_trunk"
+FEW = 40
+"""New tokens a row up to which scores are cheaper to hold than a copy of the trunk for each row."""
 
 
 def trunk_attention(
@@ -33,13 +35,13 @@ def trunk_attention(
     if rows is None or rows.trunk is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
     keys, values = rows.trunk.kv[int(module.layer_idx)]  # type: ignore[arg-type]
-    if query.shape[2] > 1:
+    if query.shape[2] > FEW:
         key, value = torch.cat([keys[rows.trunk.root], key], dim=2), torch.cat([values[rows.trunk.root], value], dim=2)
         return sdpa_attention_forward(module, query, key, value, rows.full_mask(attention_mask), scaling=scaling, **others)
-    return _one_token(query, key, value, attention_mask, rows.trunk, (keys, values), scaling), None
+    return _two_parts(query, key, value, attention_mask, rows.trunk, (keys, values), scaling), None
 
 
-def _one_token(
+def _two_parts(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -49,18 +51,18 @@ def _one_token(
     scaling: float | None,
 ) -> torch.Tensor:
     """Scores against a row's own slots and against its trunk side by side, one softmax over both."""
-    batch, heads, _, size = query.shape
+    batch, heads, count, size = query.shape
     query = (query * (size**-0.5 if scaling is None else scaling)).reshape(batch, key.shape[1], -1, size)  # query heads of a key head
     own = query @ key.transpose(2, 3)
     if mask is not None:
-        own = own.masked_fill(~mask, -torch.inf)
+        own = own.unflatten(2, (-1, count)).masked_fill(~mask[:, :, None], -torch.inf).flatten(2, 3)
     above = trunk.gather(query) @ shared[0].transpose(2, 3)
     if trunk.seen is not None:
         above = above.masked_fill(~trunk.seen[:, None, None], -torch.inf)
     weights = torch.cat([own, trunk.scatter(above, query.shape[2])], dim=-1).softmax(-1, dtype=torch.float32).to(value.dtype)
     mine, theirs = weights.split([own.shape[-1], above.shape[-1]], dim=-1)
     output = mine @ value + trunk.scatter(trunk.gather(theirs) @ shared[1], query.shape[2])
-    return output.reshape(batch, 1, heads, size)
+    return output.reshape(batch, heads, count, size).transpose(1, 2).contiguous()
 
 
 AttentionInterface.register(NAME, trunk_attention)

@@ -21,7 +21,7 @@ def node(parent: Node | None, tokens: int, generator: torch.Generator) -> Node:
     return Node(parent, (1,) * tokens, torch.randn(2, 2, 2, tokens, 8, generator=generator))
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, 3, 45])
 @pytest.mark.parametrize("kept", [[0, 1, 2, 3, 4, 5], [5, 0, 3], [2]])
 def test_rows_of_several_roots_and_lengths_with_grouped_query_heads(count: int, kept: list[int]) -> None:
     generator = torch.Generator().manual_seed(count)
