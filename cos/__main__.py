@@ -24,6 +24,7 @@ VERBS = {
     "data check": "look at every row and picture of a file of CoS rows",
     "data convert": "CoS rows to other forms and back",
     "sample": "draw a pool of chains for every problem of a set",
+    "train see": "first lessons in seeing for an untrained embedded model",
     "train sft": "fine-tune a policy on chains",
     "train prm": "train a reward model on labelled steps",
     "score": "rewards for given chains",

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Train the embedded models from nothing, in order, and put them where the package looks for them. Killed and started again, it goes on.
+set -eu
+cd "$(dirname "$0")/.."
+cos=".venv/bin/python -m cos"
+
+$cos train see --config recipes/embedded_policy_see.yaml
+$cos train sft --config recipes/embedded_policy.yaml
+$cos sample --config recipes/embedded_pool.yaml
+$cos train see --config recipes/embedded_reward_see.yaml
+$cos train prm --config recipes/embedded_reward.yaml
+
+for role in policy reward; do
+    mkdir -p "cos/assets/$role"
+    cp "runs/$role/model/"* "cos/assets/$role/" # a card (README.md) that is there stays
+done
