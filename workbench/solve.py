@@ -225,7 +225,7 @@ def page(session: Session) -> None:
     do, shown = Handlers(session), [status, go, halt, *panels]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     for pressed in (go.click, question.submit):
-        told = pressed(do.wait, None, [status, go, halt], queue=False, **quiet)
+        told = pressed(do.wait, None, [status, go, halt], queue=False, js=theme.SHOW_RESULTS, **quiet)
         told.then(do.solve, asked, shown, concurrency_id="model", concurrency_limit=1, **quiet)
     halt.click(do.stop, None, None, queue=False, **quiet)
     new.click(puzzle_of, [world, level], [picture, question, puzzle], **quiet)

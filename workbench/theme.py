@@ -27,6 +27,12 @@ MASTHEAD = """
 <h1>CoS workbench</h1><p>Reasoning in scored steps. Watch several searches look for the answer, side by side.</p></div>
 """
 
+SHOW_RESULTS = """() => {
+  if (innerWidth <= 900) document.querySelector("#results").scrollIntoView({behavior: "smooth"});
+  return [];
+}"""
+"""On a phone the results are below the questions: go there when a run begins."""
+
 
 def theme() -> gr.themes.Base:
     """Gradio's own parts in our colours."""

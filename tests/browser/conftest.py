@@ -16,11 +16,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 START = 120.0
 """Seconds that a server may take to answer on a busy machine."""
+
+PATIENCE = 60_000.0
+"""Milliseconds that an expectation may take to come true there."""
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +83,7 @@ def open_page(browser: Browser, app: str) -> Iterator[Callable[..., Page]]:
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **context))
         page = contexts[-1].new_page()
         watch(page, faults)
+        page.set_default_timeout(PATIENCE)
         page.goto(app)
         page.locator("#run:enabled").wait_for()
         return page
