@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,7 @@ class Encoder:
     def __init__(self, tokenizer: Any, image_processor: Any, family: Family, image_tokens: int) -> None:
         """`image_tokens`: tokens one tile takes in the language model's sequence."""
         self.tokenizer, self.image_processor, self.family, self.image_tokens = tokenizer, image_processor, family, image_tokens
+        self._ids = lru_cache(maxsize=4096)(self._encode)  # the same few phrases come again and again
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
         self.image_id = self.vocabulary[family.image_token]
         self.end_id: int = tokenizer.eos_token_id
@@ -78,15 +80,16 @@ class Encoder:
         """Whether every format token is one token here."""
         return all(token in self.vocabulary for token in FORMAT_TOKENS)
 
+    def _encode(self, text: str, plain: bool) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=plain))
+
     def plain(self, text: str) -> list[int]:
         """Ordinary text: nothing in it becomes a special token."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
-        return ids
+        return list(self._ids(text, True)) if text else []
 
     def structure(self, text: str) -> list[int]:
         """Text of our own that may hold special tokens."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False) if text else []
-        return ids
+        return list(self._ids(text, False)) if text else []
 
     def piece(self, text: str) -> list[int]:
         """A piece of a chain (cos.template): format tokens as such, everything between them as ordinary text, a tag never."""

@@ -52,12 +52,29 @@ class Pictures:
 @dataclass(frozen=True)
 class Example:
     """One row to learn from: ids, for each position the id to be predicted AT it or IGNORE (already shifted), and at the reward model's
-    tags a target in [0, 1] (`tags`: position -> target; unlabelled tags are absent)."""
+    tags a target in [0, 1] (`tags`: position -> target; unlabelled tags are absent). `hints`: such targets at single words."""
 
     ids: list[int]
     targets: list[int]
     picture: int
     tags: tuple[tuple[int, float], ...] = ()
+    hints: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Marks:
+    """K marked positions of a batch and their targets in [0, 1]; each tensor (K,)."""
+
+    rows: torch.Tensor
+    columns: torch.Tensor
+    targets: torch.Tensor
+
+    @classmethod
+    def of(cls, marked: Sequence[Sequence[tuple[int, float]]]) -> Marks:
+        """From the (position, target) pairs of each row."""
+        flat = [(row, column, target) for row, pairs in enumerate(marked) for column, target in pairs]
+        rows, columns, targets = ([mark[i] for mark in flat] for i in range(3))
+        return cls(torch.tensor(rows, dtype=torch.long), torch.tensor(columns, dtype=torch.long), torch.tensor(targets, dtype=torch.float))
 
 
 @dataclass(frozen=True)
@@ -67,9 +84,8 @@ class Batch:
     ids: torch.Tensor
     targets: torch.Tensor
     pixels: torch.Tensor | None
-    tag_rows: torch.Tensor
-    tag_columns: torch.Tensor
-    tag_targets: torch.Tensor
+    tags: Marks
+    hints: Marks
 
 
 def chain_ids(encoder: Encoder, chain: Chain) -> tuple[int, ...]:
@@ -117,19 +133,14 @@ def collate(examples: Sequence[Example], pictures: Pictures, pad: int) -> Batch:
     width = max(len(example.ids) for example in examples)
     ids = torch.full((len(examples), width), pad)
     targets = torch.full((len(examples), width), IGNORE)
-    tags: list[tuple[int, int, float]] = []
     tiles = []
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
         targets[row, : len(example.ids)] = torch.tensor(example.targets)
-        tags += [(row, column, target) for column, target in example.tags]
         tiles.append(pictures[example.picture])
     seen = [tile for tile in tiles if tile.numel()]
-    rows, columns, values = ([tag[i] for tag in tags] for i in range(3))
-    return Batch(
-        ids, targets, torch.cat(seen) if seen else None,
-        torch.tensor(rows, dtype=torch.long), torch.tensor(columns, dtype=torch.long), torch.tensor(values, dtype=torch.float),
-    )  # fmt: skip
+    tags, hints = Marks.of([example.tags for example in examples]), Marks.of([example.hints for example in examples])
+    return Batch(ids, targets, torch.cat(seen) if seen else None, tags, hints)
 
 
 def batches(example: Callable[[int], Example], count: int, size: int, pictures: Pictures, pad: int, seed: int) -> Callable[[int], Batch]:

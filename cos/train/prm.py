@@ -24,7 +24,7 @@ from cos.models.encode import Encoder, Turn
 from cos.models.vlm import VLM
 from cos.runs import Run
 from cos.store import read
-from cos.train.data import Batch, Example, Pictures, batches, written
+from cos.train.data import Batch, Example, Marks, Pictures, batches, written
 from cos.train.files import read_rows
 from cos.train.loop import Schedule, train
 from cos.train.sft import Source, drawn_problems, hidden_states, next_token_loss
@@ -58,6 +58,9 @@ class Config:
     pool: str = ""
     mix: Mix = field(default_factory=Mix)
     language: float = 0.5
+    hints: float = 1.0
+    """Weight of the label rows' loss at single words (worlds only): where in a wrong step it goes wrong. From tags alone a model
+    learns to compare what it reads with what it sees only slowly (docs/log.md)."""
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=2000, learning_rate=5e-4))
     seed: int = 0
 
@@ -72,22 +75,30 @@ def tag_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return 2 * F.binary_cross_entropy_with_logits(logits[:, 0] - logits[:, 1], targets)
 
 
-def loss(language: float) -> Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]]:
+def loss(language: float, hints: float = 0.0) -> Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]]:
     """The whole loss; only the two label rows are projected, and only at the tags."""
 
     def whole(vlm: VLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         hidden = hidden_states(vlm, batch)
-        at_tags = hidden[batch.tag_rows.to(vlm.device), batch.tag_columns.to(vlm.device)]
-        logits = F.linear(at_tags, vlm.head.weight[list(vlm.encoder.label_ids)]).float()
-        targets = batch.tag_targets.to(vlm.device)
+        logits, targets = _label_logits(vlm, hidden, batch.tags)
         tags = tag_loss(logits, targets)
         words, _ = next_token_loss(vlm, hidden, batch.targets.to(vlm.device))
         right = ((logits[:, 0] > logits[:, 1]) == (targets > 0.5)).float()
         shares = {"right": float(right.sum()) / max(1, len(right)), "good": float(targets.sum()) / max(1, len(right))}
         numbers = {"tags": float(tags.detach()), "language": float(words.detach()), **shares}
-        return tags + language * words, numbers
+        value = tags + language * words
+        if hints:
+            hinted = tag_loss(*_label_logits(vlm, hidden, batch.hints))
+            value, numbers["hints"] = value + hints * hinted, float(hinted.detach())
+        return value, numbers
 
     return whole
+
+
+def _label_logits(vlm: VLM, hidden: torch.Tensor, marks: Marks) -> tuple[torch.Tensor, torch.Tensor]:
+    """((K, 2) logits of good and bad at the marked positions, (K,) targets)."""
+    at = hidden[marks.rows.to(vlm.device), marks.columns.to(vlm.device)]
+    return F.linear(at, vlm.head.weight[list(vlm.encoder.label_ids)]).float(), marks.targets.to(vlm.device)
 
 
 def labels(problem: Problem, chain: Chain) -> StepLabels:
@@ -97,8 +108,13 @@ def labels(problem: Problem, chain: Chain) -> StepLabels:
     return StepLabels(steps, answer, "truth")
 
 
-def labelled_example(encoder: Encoder, turns: Sequence[Turn], chain: Chain, marks: StepLabels, picture: int, tiles: int) -> Example:
-    """One row: the conversation, then the chain with a tag after each piece. Words are learned in the descriptions and in right pieces."""
+def labelled_example(
+    encoder: Encoder, turns: Sequence[Turn], chain: Chain, marks: StepLabels, picture: int, tiles: int, reference: Chain | None = None
+) -> Example:
+    """One row: the conversation, then the chain with a tag after each piece. Words are learned in the descriptions and in right pieces.
+
+    With a right chain as `reference` there are hints too: what the label rows should say at each word, not only at the tags.
+    """
     ids: list[int] = []
     parts: list[tuple[int, int, float | None]] = []  # (start, tag position, label) of each piece, within the chain
     for piece, label in zip(template.pieces(chain), (*marks.steps, marks.answer), strict=False):
@@ -113,7 +129,20 @@ def labelled_example(encoder: Encoder, turns: Sequence[Turn], chain: Chain, mark
             for at in range(offset + start, offset + tag):
                 targets[at - 1] = encoded.ids[at]
     tags = tuple((offset + tag, label) for _, tag, label in parts if label is not None)
-    return Example(encoded.ids, targets, picture, tags)
+    known = [tuple(encoder.piece(piece)) for piece in template.pieces(reference)] if reference else []
+    hints = [hint for start, tag, label in parts for hint in _hints(ids[start:tag], label, known, offset + start)] if known else []
+    return Example(encoded.ids, targets, picture, tags, tuple(hints))
+
+
+def _hints(piece: Sequence[int], label: float | None, known: Sequence[Sequence[int]], start: int) -> list[tuple[int, float]]:
+    """Every word of a right piece is good. A wrong piece is bad from the word on where it leaves the right piece that it follows longest,
+    and says nothing before (its first words, the name among them, must be a right piece's, or it is not the same step)."""
+    if label is None:
+        return []
+    if label > 0.5:
+        return [(start + at, 1.0) for at in range(1, len(piece))]
+    shared = max(next((i for i, (a, b) in enumerate(zip(piece, other, strict=False)) if a != b), 0) for other in known)
+    return [(start + at, 0.0) for at in range(shared, len(piece))] if shared > 2 or len(piece) < 6 else []
 
 
 def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[str, list[Chain]], config: Config) -> Example:
@@ -133,7 +162,15 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     turns = [Turn("user", problem.question, image=True)]
     if vlm.look:
         turns = [Turn("user", vlm.look, image=True), Turn("assistant", problems.describe(drawn[shown])), Turn("user", problem.question)]
-    return labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, tiles=1)
+    return labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, 1, _reference(problem, rng) if config.hints else None)
+
+
+def _reference(problem: Problem, rng: random.Random) -> Chain | None:
+    """A right chain for the picture that is shown; None where the question can't be asked of it."""
+    try:
+        return problems.chain(problem, rng)
+    except (KeyError, IndexError, ValueError):  # the swapped picture lacks what the question names
+        return None
 
 
 def _other_picture(drawn: Sequence[Problem], number: int, rng: random.Random) -> tuple[int, Problem]:
@@ -161,7 +198,7 @@ def run(vlm: VLM, config: Config) -> dict[str, float]:
     example, pictures, count = _from_file(vlm, config) if config.data else _from_worlds(vlm, config)
     batch = batches(example, count, config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
     folder = Run.start(Path(config.out), asdict(config), config.seed)
-    return train(vlm, config.schedule, folder, batch, loss(config.language))
+    return train(vlm, config.schedule, folder, batch, loss(config.language, config.hints))
 
 
 def _from_worlds(vlm: VLM, config: Config) -> Source:
