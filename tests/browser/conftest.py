@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
-START = 120.0
+START = 240.0
 """Seconds that a server may take to answer on a busy machine."""
 
 PATIENCE = 60_000.0

@@ -15,8 +15,8 @@ from workbench.render.marks import clip, colour, escape
 MOST_DRAWN = 320
 """Nodes in one drawing; the least telling ones are left out beyond it, and the caption says so."""
 _RANK = {"chosen": 0, "finished": 1, "kept": 2, "open": 3}
-_MARGIN, _LABEL, _ROOM, _HEIGHT = 16, 58, 300, 230
-_LONGEST_LABEL = 8
+_MARGIN, _LABEL, _ROOM, _HEIGHT = 12, 68, 310, 250
+_LONGEST_LABEL = 10
 
 
 @dataclass(frozen=True)
@@ -64,21 +64,23 @@ def layout(nodes: list[Node]) -> tuple[list[Place], float, float]:
     below: dict[int | None, list[Node]] = defaultdict(list)
     for node in nodes:
         below[node.parent].append(node)
-    rows, stack = dict[int, float](), [nodes[0]]
-    while stack:  # leaves from the top down, in the order drawn
+    rows, stack, end = dict[int, float](), [nodes[0]], 0.0
+    while stack:  # leaves from the top down, in the order drawn; what was dropped has little to say and takes less
         node = stack.pop()
         if below[node.id]:
             stack.extend(reversed(below[node.id]))
         else:
-            rows[node.id] = float(len(rows))
-    count, deepest = len(rows), max(1, max(node.depth for node in nodes))
+            room = 1.0 if node.status != "pruned" or node.answer is not None else 0.5 if node.count == 1 else 0.8
+            rows[node.id] = end + room / 2
+            end += room
+    deepest = max(1, max(node.depth for node in nodes))
     for node in reversed(nodes):
         if children := below[node.id]:
             rows[node.id] = (rows[children[0].id] + rows[children[-1].id]) / 2
-    step = min(24.0, max(11.0, _HEIGHT / count))
+    step = min(24.0, max(11.0, _HEIGHT / end))
     column = min(64.0, max(27.0, (_ROOM - _LABEL - 2 * _MARGIN) / deepest))
     places = [Place(node, _MARGIN + column * node.depth, _MARGIN + step * rows[node.id]) for node in nodes]
-    return places, 2 * _MARGIN + column * deepest + _LABEL, 2 * _MARGIN + step * (count - 1)
+    return places, 2 * _MARGIN + column * deepest + _LABEL, 2 * _MARGIN + step * end
 
 
 def _edge(start: Place, place: Place) -> str:
