@@ -248,7 +248,9 @@ class _Reader:
                 return
         if any(tag.startswith(self.text[self.at :]) for tag in TAG_TOKENS):
             raise _Short
-        raise TemplateError(f"step {len(self.steps) + 1}: expected a tag ({', '.join(TAG_TOKENS)}), found {self.text[self.at : self.at + 20]!r}")
+        raise TemplateError(
+            f"step {len(self.steps) + 1}: expected a tag ({', '.join(TAG_TOKENS)}), found {self.text[self.at : self.at + 20]!r}"
+        )
 
 
 def _without_partial_marker(text: str) -> str:

@@ -71,7 +71,10 @@ def test_arbitrary_text_never_raises(text: str) -> None:
     template.extract_answer(text)
 
 
-@given(st.lists(st.sampled_from([*template.FORMAT_TOKENS, *template.TAG_TOKENS, "\n", "x", "Answer:"]), max_size=30).map("".join), st.booleans())
+@given(
+    st.lists(st.sampled_from([*template.FORMAT_TOKENS, *template.TAG_TOKENS, "\n", "x", "Answer:"]), max_size=30).map("".join),
+    st.booleans(),
+)
 def test_marker_salad_never_raises(text: str, tagged: bool) -> None:
     parsed = template.read(text, tagged=tagged)
     if parsed.done:

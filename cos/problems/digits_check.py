@@ -62,7 +62,9 @@ def check(problem: Problem, step: Step) -> Verdict:
     """Right if the step claims something and all of it is true, wrong if any claim is false, else neutral. Never raises."""
     ask = problem.truth["ask"]
     values = values_of(problem.truth)
-    groups = [[name for name in group if name in values] for group in ask["groups"]]  # a question put to another picture may name places it lacks
+    groups = [
+        [name for name in group if name in values] for group in ask["groups"]
+    ]  # a question put to another picture may name places it lacks
     facts = _Facts(values, groups, ask["labels"])
     thought, reflection = normalise(step.thought), normalise(step.reflection)
     seen = list(_seen(facts, f"{thought} | {reflection}"))

@@ -21,7 +21,7 @@ class Landmark:
 
 def landmarks(problem: Problem) -> list[Landmark]:
     """The ends and middles of bars, the middles of shapes, the digits; nothing for pictures without such things."""
-    content, style = problem.truth["content"], problem.truth["style"] if "style" in problem.truth else {}
+    content, style = problem.truth["content"], problem.truth.get("style", {})
     if problem.world == "charts":
         return list(chain.from_iterable(_bar(style, place, content["bars"]) for place in range(len(content["bars"]))))
     if problem.world == "scenes":

@@ -1,8 +1,8 @@
 """What every world with truth offers, and how its problems are drawn by seed into splits that never meet.
 
 A world is a module with the functions of `World`. Its problem holds the whole truth of the picture in `Problem.truth` (JSON values:
-what is in it under `content`, how it looks under `style`, what is asked under `ask`), so that picture, gold answer, right chains and the verdict
-on any step follow from the problem alone.
+what is in it under `content`, how it looks under `style`, what is asked under `ask`), so that picture, gold answer, right chains and
+the verdict on any step follow from the problem alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""First lessons in seeing, for a vision tower that starts from nothing: each image token learns to name what lies in its part of the picture.
+"""First lessons in seeing, for a vision tower that starts from nothing: each image token learns to name what lies in its place.
 
 Only the tower, the projector and the vocabulary head take part; the language model in between would hide the tower from the lesson:
-handwritten digits went from chance to half right in 150 batches this way, and stayed at chance for 500 with description alone (docs/log.md).
-A pretrained model needs none of this.
+handwritten digits went from chance to half right in 150 batches this way, and stayed at chance for 500 with description alone
+(docs/log.md). A pretrained model needs none of this.
 """
 
 from __future__ import annotations
