@@ -7,6 +7,7 @@
 | embedded | the small policy that ships with the package | its reward model |
 | scripted | a script without weights | a rule without weights |
 | a folder, or a Hub id `owner/name` | any vision-language model with the format tokens | a step-tag reward model |
+| confidence, confidence:MODEL | | how likely the embedded policy, or MODEL, finds each step |
 
 The reward `oracle`, the truth of a world, needs the problems; `cos.evaluate` makes it where it has them.
 """
@@ -46,6 +47,12 @@ def load_scorer(name: str) -> Scorer:
         return ScriptedScorer()
     if name == "oracle":
         raise UserError("the reward oracle knows the worlds' own problems only: use it with cos eval --set charts:test, or take embedded")
+    kind, _, model = name.partition(":")
+    if kind == "confidence":
+        vlm = load_vlm(model or "embedded", "policy")
+        from cos.rewards.confidence import ConfidenceScorer
+
+        return ConfidenceScorer(vlm)
     vlm = load_vlm(name, "reward")
     from cos.rewards.step_tag import StepTagScorer
 
@@ -54,10 +61,8 @@ def load_scorer(name: str) -> Scorer:
 
 def load_vlm(name: str, role: Role) -> VLM:
     """The weights behind a name, for either role. Raises UserError where there are none."""
-    if name.startswith(("http://", "https://", "judge:", "confidence")):
-        raise UserError(
-            f"{role} {name}: servers, judges and confidence are not in this version; take embedded, scripted, a folder or a Hub id"
-        )
+    if name.startswith(("http://", "https://", "judge:")):
+        raise UserError(f"{role} {name}: servers and judges are not in this version; take embedded, scripted, a folder or a Hub id")
     source: str | Path = name
     if name == "embedded":
         source = EMBEDDED / role
@@ -75,6 +80,8 @@ def load_vlm(name: str, role: Role) -> VLM:
 
 def fingerprint(name: str, role: Role) -> str:
     """A name that changes with the weights, so that results of two trainings are not taken for one: the name and, for a folder, a hash."""
+    if name.partition(":")[0] == "confidence":
+        return f"confidence of {fingerprint(name.partition(':')[2] or 'embedded', 'policy')}"
     folder = EMBEDDED / role if name == "embedded" else Path(name)
     if name in ("scripted", "oracle") or not folder.is_dir():
         return name

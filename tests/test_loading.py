@@ -29,12 +29,20 @@ def test_scripted_models_have_no_weights() -> None:
     assert load_policy("scripted").name == load_scorer("scripted").name == "scripted"
 
 
-@pytest.mark.parametrize("name", ["nonsense", "/no/such/folder", "./x/y", "judge:owner/model", "http://localhost:8000/v1#m", "confidence"])
+@pytest.mark.parametrize(
+    "name", ["nonsense", "/no/such/folder", "./x/y", "judge:owner/model", "http://localhost:8000/v1#m", "confidence:nonsense"]
+)
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(UserError, match="embedded, scripted, a folder or a Hub id"):
         load_policy(name)
     with pytest.raises(UserError, match="embedded, scripted, a folder or a Hub id"):
         load_scorer(name)
+
+
+def test_confidence_is_a_model_read_another_way(tiny: Path) -> None:
+    scorer = load_scorer(f"confidence:{tiny}")
+    assert scorer.name == f"confidence:{tiny}"
+    assert fingerprint(f"confidence:{tiny}", "reward") == f"confidence of {fingerprint(str(tiny), 'policy')}"
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
