@@ -1,6 +1,6 @@
 """The one cost meter: token-forwards by kind, vision-encoder calls, FLOPs, seconds, and the peak of keys and values held.
 
-The unit is the token-forward of `docs/methods.md` ("what a search costs"): reading or drawing one token with one model. A search's meter
+The unit is the token-forward (docs/architecture.md, "One meter"): reading or drawing one token with one model. A search's meter
 counts what that search costs on its own with full reuse of prefixes, so that methods compare; what an engine really did
 (it may share a root between searches) is counted by the engine. Standard library only.
 """

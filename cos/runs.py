@@ -1,12 +1,12 @@
 """A run folder: everything that says how a result was made, and the result as it grows.
 
 runs/prm-1/config.json       what was asked for, seed, git revision, versions
-runs/prm-1/metrics.jsonl     one record a step of training
+runs/prm-1/metrics.jsonl     one record for every step that is logged
 runs/prm-1/checkpoints/      one folder a step, complete or absent
 
 run = Run.start("runs/prm-1", config=asdict(config), seed=7)      # again after a kill: goes on
 with run.checkpoint(step=100) as folder: model.save_pretrained(folder)
-run.log(step=100, loss=0.31)
+with run.log() as log: log.add({"step": 100, "loss": 0.31})
 """
 
 from __future__ import annotations

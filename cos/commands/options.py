@@ -57,7 +57,7 @@ def add_models(parser: argparse.ArgumentParser, *, policy: bool = True) -> None:
     """--policy and --reward."""
     if policy:
         parser.add_argument("--policy", default="embedded", help="embedded, scripted, a folder or a Hub id (embedded)")
-    parser.add_argument("--reward", default="embedded", help="embedded, scripted, oracle, a folder or a Hub id (embedded)")
+    parser.add_argument("--reward", default="embedded", help="embedded, scripted, oracle, confidence, a folder or a Hub id (embedded)")
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """`cos solve`: search one question about one picture.
 
-example: cos solve docs/pictures/chart.png "How much taller is the red bar than the blue one?" --method step_beam --n 16 --width 4 --json
+example: cos solve docs/pictures/chart.png "How much taller is the green bar than the brown bar?" --method step_beam --n 16 --width 4 --json
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Learning: supervised fine-tuning and the step-tag reward model. Each stage: a Config, a collate function, a loss."""
+"""Learning: first lessons in seeing, supervised fine-tuning, the step-tag reward model. Each stage: a Config, a loss, `run`."""

@@ -1,4 +1,4 @@
-"""The loop that both trainings share: AdamW, warm-up and cosine, mixed precision, gradient clipping, checkpoints that resume exactly.
+"""The loop that all trainings share: AdamW, warm-up and cosine, mixed precision, gradient clipping, checkpoints that resume exactly.
 
 A batch is a function of its step number, so a run that was killed goes on with the very batches it would have had.
 """
@@ -27,7 +27,7 @@ Batch = TypeVar("Batch")
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast. Warm-up share, weight decay and cosine are those of the released scripts (`shell/*.sh`); the rest belongs to
-    the model: 5e-6 (SFT) and 1e-6 (PRM) at batch 128 for 8B and 38B models there, 1e-3 for the embedded ones (docs/log.md)."""
+    the model: 5e-6 (SFT) and 1e-6 (PRM) at batch 128 for 8B and 38B models there, 1e-3 to 2e-3 for the embedded ones (recipes/)."""
 
     steps: int
     batch: int = 64
