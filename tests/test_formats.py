@@ -6,20 +6,23 @@ import json
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from cos.__main__ import main
 from cos.evaluate import RECORD, Plan, evaluate
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.problems import PROBLEM_SETS, problems
 from cos.problems.released import read_rows
 from cos.problems.released_rows import scored
+from cos.problems.trl import to_trl
 from cos.protocols import Prompt
 from cos.runs import Run
 from cos.search.methods import METHODS, Settings
 from cos.search.scheduler import solve
-from cos.search.trace import SearchTrace
+from cos.search.trace import SearchTrace, append_event
 from cos.store import write
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -67,6 +70,29 @@ def test_scored_rows() -> None:
         valid("released", scored(row, [0.5] * len(row.chain.steps), 1.0), "score_out")
 
 
+@pytest.mark.parametrize("file", ["sft", "prm", "dpo"])
+def test_trl_rows(file: str) -> None:
+    rows = [row for row in read_rows(DATA / f"{file}.jsonl") if row.labels is None or None not in (*row.labels.steps, row.labels.answer)]
+    assert rows
+    for row in rows:
+        valid("trl", to_trl(row), file)
+
+
+def test_pools(tmp_path: Path) -> None:
+    assert main(["sample", "--set", "all:test", "--limit", "3", "--n", "2", "--policy", "scripted", "--out", str(tmp_path)]) == 0
+    for row in records(tmp_path / "pool.jsonl"):
+        valid("pool", row)
+    valid("run", *records(tmp_path / "config.json"))
+
+
+def test_models(tmp_path: Path) -> None:
+    from cos.models.vlm import NOTES, VLM
+
+    for look in (None, "Describe the picture."):
+        VLM(MagicMock(), MagicMock(), look=look).save(tmp_path)
+        valid("model", *records(tmp_path / NOTES))
+
+
 def test_runs(tmp_path: Path) -> None:
     with Run.start(tmp_path, {"lr": 0.1}, seed=1).log() as log:
         log.add({"step": 1, "loss": 0.5})
@@ -81,6 +107,13 @@ def test_evaluations(tmp_path: Path, swap: bool) -> None:
     for row in records(tmp_path / "records.jsonl"):
         assert row["schema"] == f"cos.{RECORD}/1"
         valid("eval", row)
+
+
+@pytest.mark.parametrize("more", [[], ["--swap-images"], ["--methods", "greedy,best_of_n,vote"]])
+def test_summaries(tmp_path: Path, more: list[str]) -> None:
+    models = ["--policy", "scripted", "--reward", "scripted", "--n", "4", "--out", str(tmp_path)]
+    assert main(["eval", "--set", "all:test", "--limit", "6", *models, *more]) == 0
+    valid("evaluation", *records(tmp_path / "summary.json"))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -99,6 +132,15 @@ def test_every_kind_of_event_is_in_the_schema(trace: SearchTrace) -> None:
 def test_a_changed_trace_is_refused(trace: SearchTrace, change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         valid("trace", {**json.loads(json.dumps(trace.to_json())), **change})
+
+
+def test_a_journal_is_the_events(trace: SearchTrace, tmp_path: Path) -> None:
+    for event in trace.events:
+        append_event(tmp_path / "trace.jsonl", event)
+    rows = records(tmp_path / "trace.jsonl")
+    for row in rows:
+        valid("trace", row, row["kind"])
+    assert "schema" in rows[0] and not any("schema" in row for row in rows[1:])
 
 
 def test_a_saved_trace_fits(trace: SearchTrace) -> None:
