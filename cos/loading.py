@@ -36,6 +36,8 @@ def load_policy(name: str) -> Policy:
     if name == "scripted":
         return ScriptedPolicy()
     vlm = load_vlm(name, "policy")
+    if not vlm.encoder.knows_chains:
+        raise UserError(f"policy {name}: its tokenizer lacks the format tokens, so its steps would never end; train it with cos train sft")
     from cos.engine.torch_engine import TorchPolicy
 
     return TorchPolicy(vlm)

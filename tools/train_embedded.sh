@@ -5,9 +5,8 @@ cd "$(dirname "$0")/.."
 cos=".venv/bin/python -m cos"
 
 $cos train see --config recipes/embedded_policy_see.yaml
+$cos train sft --config recipes/embedded_policy_read.yaml
 $cos train sft --config recipes/embedded_policy.yaml
-$cos sample --config recipes/embedded_pool.yaml
-$cos train see --config recipes/embedded_reward_see.yaml
 $cos train prm --config recipes/embedded_reward.yaml
 
 for role in policy reward; do

@@ -64,7 +64,8 @@ class Shape:
 
 POLICY = Shape(pixels=64, merge=2, vision_width=96, vision_layers=3, width=160, layers=4, heads=4)
 REWARD = Shape(pixels=128, merge=2, vision_width=128, vision_layers=3, width=192, layers=5, heads=3, patch=16)
-"""The reward model is larger and sees four times the pixels, as in the paper a 38B model judges an 8B one (arXiv 2509.19003)."""
+"""A reward model that is larger and sees four times the pixels, as in the paper a 38B model judges an 8B one.
+The one that ships has the policy's shape: it starts from the policy, which can read already (docs/log.md)."""
 
 
 def make_tokenizer(texts: Iterable[str], size: int = 1200) -> PreTrainedTokenizerFast:

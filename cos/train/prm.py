@@ -57,6 +57,8 @@ class Config:
     """Set and split -> number of problems; read where `data` is empty."""
     pool: str = ""
     mix: Mix = field(default_factory=Mix)
+    look: str = ""
+    """What the model is to be asked about the picture before it judges, and so learns to answer; empty: what it says of itself."""
     language: float = 0.5
     hints: float = 1.0
     """Weight of the label rows' loss at single words (worlds only): where in a wrong step it goes wrong. From tags alone a model
@@ -195,6 +197,7 @@ def read_pool(path: str) -> dict[str, list[Chain]]:
 
 def run(vlm: VLM, config: Config) -> dict[str, float]:
     """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages."""
+    vlm.look = config.look or vlm.look
     example, pictures, count = _from_file(vlm, config) if config.data else _from_worlds(vlm, config)
     batch = batches(example, count, config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
     folder = Run.start(Path(config.out), asdict(config), config.seed)

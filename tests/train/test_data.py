@@ -76,9 +76,9 @@ def test_collate_pads_on_the_right_and_stacks_pictures_in_order() -> None:
     assert batch.targets.tolist() == [[2, -100, 4], [6, -100, -100], [-100, 9, -100]]
     assert batch.pixels is not None and batch.pixels.shape == (2, 3, 32, 32)
     torch.testing.assert_close(batch.pixels[1:], vlm.encoder.pixels(picture(2)), atol=2e-3, rtol=0)
-    assert (batch.tag_rows.tolist(), batch.tag_columns.tolist(), batch.tag_targets.tolist()) == ([0, 2, 2], [1, 0, 1], [1.0, 0.25, 0.0])
+    assert [part.tolist() for part in vars(batch.tags).values()] == [[0, 2, 2], [1, 0, 1], [1.0, 0.25, 0.0]]
     text_only = collate([rows[1]], pictures, pad=77)
-    assert text_only.pixels is None and text_only.tag_rows.shape == (0,) and text_only.tag_targets.dtype == torch.float
+    assert text_only.pixels is None and text_only.tags.rows.shape == (0,) and text_only.tags.targets.dtype == torch.float
 
 
 def test_pictures_are_drawn_once_and_come_out_the_same_with_and_without_room(encoder: Encoder) -> None:

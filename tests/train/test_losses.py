@@ -201,3 +201,20 @@ def test_chains_of_the_pool_are_used_and_judged(vlm: VLM, drawn: list[Problem]) 
     assert render(wrong, [TAG] * (len(wrong.steps) + 1)) in vlm.encoder.decode(row.ids)
     marks = prm.labels(drawn[0], wrong)
     assert [target for _, target in row.tags] == [label for label in (*marks.steps, marks.answer) if label is not None]
+
+
+def test_hints_say_from_which_word_on_a_step_is_wrong(vlm: VLM) -> None:
+    wrong = Chain((Step("Read", "Red is 4.", "Seen."), CHAIN.steps[1]), "7")
+    example = prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, 0, CHAIN)
+    bad = [example.ids[at] for at, hint in example.hints if hint == 0.0]
+    text = vlm.encoder.decode(bad)
+    assert "4" in text and "Seen" in text and "Read" not in text and "Red" not in text
+    good = vlm.encoder.decode([example.ids[at] for at, hint in example.hints if hint == 1.0])
+    assert "3 and 4" in good and "7" in good
+    assert prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, 0).hints == ()
+
+
+def test_a_wrong_step_that_follows_no_right_one_gets_no_hints(vlm: VLM) -> None:
+    other = Chain((Step("Elsewhere", "Nothing of the kind.", "No."),), "7")
+    example = prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], other, StepLabels((0.0,), None), 0, 0, CHAIN)
+    assert [hint for _, hint in example.hints] == []

@@ -90,7 +90,7 @@ def test_prm_two_steps_from_worlds(tmp_path: Path, look: str | None) -> None:
     mix = prm.Mix(wrong=0.3, sampled=0.4, swapped=0.2)
     config = prm.Config(str(tmp_path / "run"), worlds=WORLDS, pool=str(tmp_path / "pool.jsonl"), mix=mix, schedule=schedule(2))
     found = prm.run(fresh(look), config)
-    assert {"tags", "language", "right", "good"} == set(found) and all(math.isfinite(value) for value in found.values())
+    assert {"tags", "language", "right", "good", "hints"} == set(found) and all(math.isfinite(value) for value in found.values())
     assert load(tmp_path / "run/model").look == look
 
 
