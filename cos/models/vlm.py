@@ -84,7 +84,8 @@ def load(source: str | Path, *, device: str | None = None, dtype: torch.dtype | 
         model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True, **safe)
     except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
         reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-        raise UserError(f"model {source}: can't be loaded ({reason}); give a folder saved by save_pretrained or a Hub id") from None
+        where = "" if Path(source).is_dir() else "no such folder here, and not had from the Hub: "
+        raise UserError(f"model {source}: can't be loaded ({where}{reason}); give a folder saved by save_pretrained or a Hub id") from None
     notes = _notes(source)
     return VLM(model.to(device).eval(), encoder_of(model, tokenizer, images), str(source), notes.get("look"))
 
