@@ -129,7 +129,7 @@ def test_prm_learns_four_rows_by_heart(rows: Path) -> None:
 def test_eight_rows_at_once_or_four_and_four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal up to rounding, where the rows have the same number of targets. By plain descent, since Adam makes steps of noise as large as
     any other where a gradient is zero by right (biases of keys)."""
-    monkeypatch.setattr(loop, "_optimizer", lambda vlm, plan: torch.optim.SGD(vlm.model.parameters()))
+    monkeypatch.setattr(loop, "_optimizers", lambda vlm, plan: [torch.optim.SGD(vlm.model.parameters())])
 
     def train(size: int, accumulate: int) -> VLM:
         vlm = fresh()
@@ -159,7 +159,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("kind", ["sft", "prm"])
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = schedule(5, save_every=2, batch=2)
+    plan = schedule(5, save_every=2, batch=2, optimizer="muon" if kind == "prm" else "adamw")
 
     def train(name: str) -> VLM:
         vlm = fresh(LOOK if kind == "prm" else None)
