@@ -6,8 +6,9 @@ A method is called with the trace that it grows and its settings. It yields requ
     yield Score(children)                    # afterwards each has its reward
     yield Decide([(node, "kept", ""), ...])  # what becomes of nodes, and why; asks nothing of any model
 
-and returns a `Choice`, or None where no path came to an answer. Nodes that come back `malformed` or `cut` have ended: a method does
-not go on from them. To add a method, write the generator and give it a name in METHODS.
+It begins at `trace.start` (the root, unless it was given pieces to go on from) and returns a `Choice`, or None where no path came to an
+answer. Nodes that come back `malformed` or `cut` have ended: a method does not go on from them. To add a method, write the generator and
+give it a name in METHODS.
 """
 
 from __future__ import annotations
@@ -91,19 +92,19 @@ Asking = Generator[Request, list[Node], Choice | None]
 
 def greedy(trace: SearchTrace, settings: Settings) -> Asking:
     """One chain at temperature 0."""
-    yield Expand([trace.root], 1, to="answer", temperature=0.0)
+    yield Expand([trace.start], 1, to="answer", temperature=0.0)
     return choose(trace, "sample", settings.aggregator)
 
 
 def sample(trace: SearchTrace, settings: Settings) -> Asking:
     """One chain at the settings' temperature."""
-    yield Expand([trace.root], 1, to="answer")
+    yield Expand([trace.start], 1, to="answer")
     return choose(trace, "sample", settings.aggregator)
 
 
 def vote(trace: SearchTrace, settings: Settings) -> Asking:
     """N chains, the most frequent answer (self-consistency, arXiv 2203.11171). Asks for no rewards."""
-    yield Expand([trace.root], settings.n, to="answer")
+    yield Expand([trace.start], settings.n, to="answer")
     return choose(trace, "vote", settings.aggregator)
 
 
@@ -124,7 +125,7 @@ def step_greedy(trace: SearchTrace, settings: Settings) -> Asking:
 
     An answer competes with steps on equal terms, as in the paper: the search ends when an answer is the best candidate.
     """
-    node = trace.root
+    node = trace.start
     while node.status != "finished":
         children = _alive((yield Expand([node], settings.n)))
         if not children:
@@ -143,7 +144,7 @@ def step_beam(trace: SearchTrace, settings: Settings) -> Asking:
     With n = 1 this is `sample`, draw for draw.
     """
     n, width = settings.n, min(settings.width, settings.n)
-    beam = [trace.root]
+    beam = [trace.start]
     while beam:
         children = _alive((yield Expand([beam[i * len(beam) // n] for i in range(n)], 1)))
         yield Score(children)
@@ -157,7 +158,7 @@ def path_score(trace: SearchTrace, node: Node, aggregator: str) -> float:
 
 
 def _scored_chains(trace: SearchTrace, settings: Settings) -> Generator[Request, list[Node], None]:
-    leaves = yield Expand([trace.root], settings.n, to="answer")
+    leaves = yield Expand([trace.start], settings.n, to="answer")
     yield Score([leaf for leaf in leaves if leaf.status == "finished"])
 
 

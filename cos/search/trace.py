@@ -135,6 +135,11 @@ class SearchTrace:
         """Node 0: image and question."""
         return self.nodes[0]
 
+    @property
+    def start(self) -> Node:
+        """Where the search begins: the root, or the last piece that was given to it (round 0) and not drawn."""
+        return next(node for node in reversed(self.nodes) if node.round == 0)
+
     def line(self, node: Node) -> list[Node]:
         """The nodes from the first piece to `node`, the root left out."""
         found = []
