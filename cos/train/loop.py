@@ -1,4 +1,4 @@
-"""The loop that all trainings share: AdamW or Muon, warm-up and cosine, mixed precision, gradient clipping, checkpoints that resume exactly.
+"""The loop all trainings share: AdamW or Muon, warm-up and cosine, mixed precision, clipped gradients, checkpoints that resume exactly.
 
 A batch is a function of its step number, so a run that was killed goes on with the very batches it would have had.
 """

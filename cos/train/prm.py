@@ -22,9 +22,10 @@ from cos.chain import Chain, Problem, StepLabels
 from cos.errors import UserError
 from cos.models.encode import Encoder, Turn
 from cos.models.vlm import VLM
+from cos.problems.landmarks import landmarks
 from cos.runs import Run
 from cos.store import read
-from cos.train.data import Batch, Example, Marks, Pictures, batches, written
+from cos.train.data import Batch, Example, Marks, Pictures, batches, point_out, written
 from cos.train.files import read_rows
 from cos.train.loop import Schedule, train
 from cos.train.sft import Source, drawn_problems, hidden_states, next_token_loss
@@ -63,6 +64,11 @@ class Config:
     hints: float = 1.0
     """Weight of the label rows' loss at single words (worlds only): where in a wrong step it goes wrong. From tags alone a model
     learns to compare what it reads with what it sees only slowly (docs/log.md)."""
+    blind: bool = False
+    """Whether the picture is kept back and the true description stands in for it (worlds only): a model that starts from nothing learns to
+    copy and compare from text alone first, at two thirds of the cost of a step (docs/log.md)."""
+    point_out: bool = False
+    """Whether image tokens are trained too, to say what lies in their part of the picture (worlds only)."""
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=2000, learning_rate=5e-4))
     seed: int = 0
 
@@ -113,7 +119,8 @@ def labels(problem: Problem, chain: Chain) -> StepLabels:
 def labelled_example(
     encoder: Encoder, turns: Sequence[Turn], chain: Chain, marks: StepLabels, picture: int, tiles: int, reference: Chain | None = None
 ) -> Example:
-    """One row: the conversation, then the chain with a tag after each piece. Words are learned in the descriptions and in right pieces.
+    """One row: the conversation, then the chain with a tag after each piece. Words are learned in the descriptions (where there are tiles
+    that they could be learned from) and in right pieces.
 
     With a right chain as `reference` there are hints too: what the label rows should say at each word, not only at the tags.
     """
@@ -125,7 +132,7 @@ def labelled_example(
         parts.append((start, len(ids) - 1, label))
     encoded = encoder.conversation([*turns, Turn("assistant", tuple(ids))], tiles)
     offset = encoded.turn.index(len(turns))
-    targets = written(encoder, encoded, [*(turn.role == "assistant" for turn in turns), False])
+    targets = written(encoder, encoded, [*(tiles > 0 and turn.role == "assistant" for turn in turns), False])
     for start, tag, label in parts:
         if label is not None and label > 0.5:
             for at in range(offset + start, offset + tag):
@@ -161,10 +168,13 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     shown = number
     if rng.random() < config.mix.swapped:
         shown, problem = _other_picture(drawn, number, rng)
-    turns = [Turn("user", problem.question, image=True)]
+    sees = not config.blind
+    turns = [Turn("user", problem.question, image=sees)]
     if vlm.look:
-        turns = [Turn("user", vlm.look, image=True), Turn("assistant", problems.describe(drawn[shown])), Turn("user", problem.question)]
-    return labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, 1, _reference(problem, rng) if config.hints else None)
+        turns = [Turn("user", vlm.look, image=sees), Turn("assistant", problems.describe(drawn[shown])), Turn("user", problem.question)]
+    known = _reference(problem, rng) if config.hints else None
+    example = labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, int(sees), known)
+    return point_out(vlm.encoder, example, landmarks(drawn[shown]), rng) if config.point_out else example
 
 
 def _reference(problem: Problem, rng: random.Random) -> Chain | None:
@@ -211,7 +221,7 @@ def _from_worlds(vlm: VLM, config: Config) -> Source:
     def example(index: int) -> Example:
         return world_example(vlm, drawn, index, pool, config)
 
-    return example, Pictures(vlm.encoder, lambda index: problems.draw(drawn[index])), len(drawn)
+    return example, Pictures(vlm.encoder, lambda index: None if config.blind else problems.draw(drawn[index])), len(drawn)
 
 
 def _from_file(vlm: VLM, config: Config) -> Source:

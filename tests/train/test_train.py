@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from cos.problems.released import write_rows
 from cos.problems.released_rows import Row, parse_row, prm_row, sft_row
 from cos.runs import Run
 from cos.train import loop, prm, sft
-from cos.train.data import Example, Pictures, collate, supervised
+from cos.train.data import IGNORE, Example, Pictures, collate, supervised
 from cos.train.files import read_rows
 from cos.train.loop import Schedule
+from cos.train.sft import drawn_problems
 
 WORLDS = {"all:train": 3, "refusals:train": 1}
 RELEASED = Path(__file__).parent.parent / "data/released"
@@ -92,6 +94,20 @@ def test_prm_two_steps_from_worlds(tmp_path: Path, look: str | None) -> None:
     found = prm.run(fresh(look), config)
     assert {"tags", "language", "right", "good", "hints"} == set(found) and all(math.isfinite(value) for value in found.values())
     assert load(tmp_path / "run/model").look == look
+
+
+def test_a_blind_lesson_shows_no_picture_and_points_at_nothing(tmp_path: Path) -> None:
+    vlm, seen = fresh(LOOK), []
+    config = prm.Config(str(tmp_path / "run"), worlds=WORLDS, schedule=schedule(1))
+    drawn = drawn_problems(WORLDS, 0)
+    for chosen in (config, replace(config, point_out=True), replace(config, blind=True)):
+        example = prm.world_example(vlm, drawn, 0, {}, chosen)
+        images = [at for at, token in enumerate(example.ids) if token == vlm.encoder.image_id]
+        learned = sum(target != IGNORE for target in example.targets)
+        seen.append((len(images), sum(example.targets[at] != IGNORE for at in images), learned))
+    assert seen[0][0] > 0 and seen[0][1] == 0 and 0 < seen[1][1] <= seen[1][0] and seen[2][:2] == (0, 0)
+    assert seen[2][2] < seen[0][2]  # what can't be seen is not asked for
+    prm.run(vlm, replace(config, blind=True))
 
 
 def test_sft_and_prm_two_steps_from_files(rows: Path) -> None:
