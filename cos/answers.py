@@ -2,13 +2,14 @@
 
 How an answer is cut out of a chain is `cos.template.extract_answer`. Here a given answer meets a gold one. Every rule takes
 `(given, gold)` as text, is deterministic, never guesses, and says no where either is None (what does not parse is wrong).
-Each docstring says what is ambiguous and which way the rule decides.
+Each docstring says what is ambiguous and which way the rule decides. `verdict` says by which part of the default rule it was decided.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from cos.chain import REFUSAL
@@ -82,6 +83,30 @@ def quantity(text: str) -> tuple[float, str] | None:
     return float(value), unit
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, the rule that decided, and what that rule took the answer for (None: it found no answer in the text)."""
+
+    right: bool
+    rule: str
+    read: str | None = None
+
+
+def verdict(given: str | None, gold: str | None) -> Verdict:
+    """What `match` says, with the part of its rule that decided."""
+    if given is None or gold is None:
+        return Verdict(False, "no answer" if given is None else "no gold answer")
+    ours, theirs = normalise(given), normalise(gold)
+    if ours == "":
+        return Verdict(False, "no answer but punctuation")
+    if ours == theirs:
+        return Verdict(True, "same normal form", ours)
+    mine, other = quantity(given), quantity(gold)
+    if mine is not None and other is not None and mine[0] == other[0] and "" in (mine[1], other[1]):
+        return Verdict(True, "same number, one without its unit", ours)
+    return Verdict(False, "another answer", ours)
+
+
 def match(given: str | None, gold: str | None) -> bool:
     """The default rule, for free answers with an exact gold: equal normal forms, or equal numbers where only one names a unit.
 
@@ -89,12 +114,7 @@ def match(given: str | None, gold: str | None) -> bool:
     Two different units never match, nor does `60 %` match `0.6`. Numbers must be equal: no tolerance, no rounding. A number in a
     sentence (`it is 5`) is text. None, and text of punctuation alone, match nothing.
     """
-    if given is None or gold is None:
-        return False
-    if normalise(given) == normalise(gold):
-        return normalise(gold) != ""
-    ours, theirs = quantity(given), quantity(gold)
-    return ours is not None and theirs is not None and ours[0] == theirs[0] and "" in (ours[1], theirs[1])
+    return verdict(given, gold).right
 
 
 def exact(given: str | None, gold: str | None) -> bool:

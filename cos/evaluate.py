@@ -13,11 +13,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from cos.answers import match
 from cos.chain import Problem
 from cos.errors import UserError
 from cos.meter import Meter
-from cos.problems import check, draw
+from cos.problems import check, draw, grade, grades
 from cos.protocols import Costs, Policy, Prompt, Scorer, ToScore
 from cos.rewards.oracle import OracleScorer
 from cos.scores import AGGREGATORS
@@ -174,14 +173,18 @@ def _other(problem: Problem, problems: Sequence[Problem]) -> Problem:
 
 
 def _result(problem: Problem, answer: str | None, meter: Meter, trace: SearchTrace) -> dict[str, Any]:
-    row: dict[str, Any] = {"answer": answer, "right": match(answer, problem.answer)}
+    verdicts = grades(problem, answer)
+    counts = next(iter(verdicts.values()))
+    row: dict[str, Any] = {"answer": answer, "right": counts.right, "rule": counts.rule}
+    if len(verdicts) > 1:
+        row |= {"read": counts.read, "also": {name: verdict.right for name, verdict in verdicts.items()}}
     row |= {"tokens": meter.tokens, "flops": meter.flops, "seconds": round(meter.seconds, 6)}
     return row | ({"failed": trace.ended_why} if trace.ended == "failed" else {})
 
 
 def _pool(problem: Problem, trace: SearchTrace, n: int) -> dict[str, int]:
     leaves = trace.pool()
-    right = sum(leaf.count for leaf in leaves if match(leaf.answer, problem.answer))
+    right = sum(leaf.count for leaf in leaves if grade(problem, leaf.answer).right)
     return {"n": n, "answered": sum(leaf.count for leaf in leaves), "right": right}
 
 
@@ -214,6 +217,6 @@ def _steps(problem: Problem, trace: SearchTrace, swapped: dict[int, float]) -> l
 
 def _truth(problem: Problem, trace: SearchTrace, node: Node) -> tuple[int | None, str]:
     if node.answer is not None:
-        return int(match(node.answer, problem.answer)), "answer"
+        return int(grade(problem, node.answer).right), "answer"
     verdict = check(problem, trace.chain(node).steps[-1])
     return verdict.label, verdict.kind

@@ -12,6 +12,8 @@ from typing import Protocol
 from PIL import Image
 
 import cos.problems.refusals as refusals
+from cos.answers import Verdict as Graded
+from cos.answers import verdict
 from cos.chain import Chain, Problem, Step
 from cos.errors import UserError
 from cos.problems.world import SPLITS, Verdict, World, generate
@@ -86,6 +88,16 @@ def check(problem: Problem, step: Step) -> Verdict:
     if refusal.label is None or verdict.label == 0:
         return verdict
     return refusal if refusal.label == 0 or verdict.label is None else replace(verdict, label=1)
+
+
+def grade(problem: Problem, answer: str | None) -> Graded:
+    """Is the answer right, by the rule of the problem's own set, and which rule decided. None (no answer) is wrong everywhere."""
+    return next(iter(grades(problem, answer).values()))
+
+
+def grades(problem: Problem, answer: str | None) -> dict[str, Graded]:
+    """The verdict that counts, and after it those of the set's other published rules, by name."""
+    return {"default": verdict(answer, problem.answer)}
 
 
 def _module(problem: Problem) -> Module:

@@ -10,10 +10,9 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cos.answers import match
 from cos.chain import Problem
 from cos.errors import UserError
-from cos.problems import check
+from cos.problems import check, grade
 from cos.protocols import Costs, Handle, Opened, Prompt, Scored, ToScore
 from cos.template import read_piece
 
@@ -83,7 +82,7 @@ def truth(problem: Problem, text: str, *, first: bool) -> float:
     """The reward of one piece of a chain; `first` where it opens the chain."""
     parsed = read_piece(text, first=first)
     if parsed.error is None and parsed.answer is not None:
-        return float(match(parsed.answer, problem.answer))
+        return float(grade(problem, parsed.answer).right)
     if parsed.error is None and parsed.steps:
         label = check(problem, parsed.steps[0]).label
         return NEUTRAL if label is None else float(label)
