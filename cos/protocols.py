@@ -80,6 +80,22 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class ToRead:
+    """Take `pieces` (texts that follow one another below `parent`, a handle of the policy's own) as if the policy had written them."""
+
+    parent: Handle
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Read:
+    """One new handle for each piece of the request, to be gone on from, and how many tokens each piece has."""
+
+    handles: tuple[Handle, ...]
+    tokens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class ToScore:
     """Score `pieces` (texts that follow one another below `parent`, a handle of the scorer's own)."""
 
@@ -109,6 +125,10 @@ class Policy(Protocol):
 
     def draw(self, requests: Sequence[Draw]) -> list[list[Piece]]:
         """For each request the new pieces in order (one, unless it asked to go on to the answer)."""
+        ...
+
+    def read(self, requests: Sequence[ToRead]) -> list[Read]:
+        """One `Read` a request, in order: for roll-outs from a chain that is there, for going on from a step that a person has written."""
         ...
 
     def close(self, roots: Sequence[Handle]) -> None:

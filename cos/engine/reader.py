@@ -41,8 +41,8 @@ class Ask:
 
 
 class Reader:
-    """A model and what really went through it: `forwards` counts token-forwards as `prefill`, `decode`, `step` and `again` (a node whose
-    keys were not kept), and pictures as `vision`."""
+    """A model and what really went through it: `forwards` counts token-forwards as `prefill`, `decode`, `step`, `given` (pieces that a
+    policy was given) and `again` (a node whose keys were not kept), and pictures as `vision`."""
 
     def __init__(self, vlm: VLM) -> None:
         vlm.model.eval()

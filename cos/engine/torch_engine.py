@@ -8,9 +8,9 @@ import torch
 
 from cos.engine.decode import Decoder, Drawn
 from cos.engine.prompts import Prompts
-from cos.engine.reader import Reader
+from cos.engine.reader import Ask, Reader
 from cos.models.vlm import VLM
-from cos.protocols import Draw, Handle, Opened, Piece, Prompt
+from cos.protocols import Draw, Handle, Opened, Piece, Prompt, Read, ToRead
 
 
 class TorchPolicy:
@@ -34,6 +34,20 @@ class TorchPolicy:
         with self._prompts.lock:
             drawn = self._decoder.draw([self._prompts.nodes[request.parent] for request in requests], requests)
             return [self._pieces(request.parent, row) for request, row in zip(requests, drawn, strict=True)]
+
+    @torch.inference_mode()
+    def read(self, requests: Sequence[ToRead]) -> list[Read]:
+        """See `protocols.Policy`. In `forwards` these tokens are of the kind `given`."""
+        prompts, encoder = self._prompts, self._reader.encoder
+        with prompts.lock:
+            asks = [Ask(prompts.nodes[r.parent], tuple(tuple(encoder.piece(text)) for text in r.pieces)) for r in requests]
+            found = []
+            for request, nodes in zip(requests, self._reader.read(asks, "given"), strict=True):
+                handles: list[Handle] = []
+                for node in nodes:
+                    handles.append(prompts.add(node, handles[-1] if handles else request.parent))
+                found.append(Read(tuple(handles), tuple(len(node.ids) for node in nodes)))
+            return found
 
     def close(self, roots: Sequence[Handle]) -> None:
         """See `protocols.Policy`."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from cos.chain import Chain, Step
 from cos.errors import UserError
-from cos.protocols import Costs, Draw, Ending, Handle, Opened, Piece, Prompt, Scored, ToScore
+from cos.protocols import Costs, Draw, Ending, Handle, Opened, Piece, Prompt, Read, Scored, ToRead, ToScore
 from cos.template import ANSWER_END, FORMAT_TOKENS, STEP_END, pieces
 
 Script = Callable[[Prompt, tuple[str, ...], random.Random], str]
@@ -73,6 +73,16 @@ class _Tree:
         gone = set(roots)
         self.places = {handle: place for handle, place in self.places.items() if place.root not in gone}
 
+    def read(self, requests: Sequence[ToRead]) -> list[Read]:
+        """See `protocols.Policy`."""
+        found = []
+        for request in requests:
+            handles: list[Handle] = []
+            for text in request.pieces:
+                handles.append(self.add(handles[-1] if handles else request.parent, text))
+            found.append(Read(tuple(handles), tuple(len(words(text)) for text in request.pieces)))
+        return found
+
     def add(self, parent: Handle, text: str) -> Handle:
         above = self.places[parent]
         handle = next(self._next)
@@ -88,7 +98,7 @@ class ScriptedPolicy:
     def __init__(self, script: Script | None = None, *, needs_image: bool = False, costs: Costs | None = None) -> None:
         self.script, self.costs = script or plausible, costs or Costs()
         self.tree = _Tree(needs_image)
-        self.open, self.close = self.tree.open, self.tree.close
+        self.open, self.read, self.close = self.tree.open, self.tree.read, self.tree.close
 
     def draw(self, requests: Sequence[Draw]) -> list[list[Piece]]:
         """See `protocols.Policy`. Text beyond `max_tokens` is cut off."""

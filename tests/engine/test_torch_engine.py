@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from tiny_models import picture, tiny
+from tiny_models import picture, texts, tiny
 
 from cos.engine.torch_engine import TorchPolicy
 from cos.models.encode import Turn
 from cos.models.vlm import VLM
-from cos.protocols import Draw, Piece, Prompt
+from cos.protocols import Draw, Piece, Prompt, ToRead
 
 ASK = Draw(0, 7, (0,), max_tokens=12, max_steps=4, to="answer")
 
@@ -87,6 +87,20 @@ def test_going_on_from_inside_a_whole_chain_is_going_on_from_its_steps(policy: T
     kept, again = policy.draw([replace(branch, parent=second.handle), replace(branch, parent=row[1].handle)])
     assert words([kept]) == words([again])
     assert policy.forwards["again"] == len(row[0].tokens) + len(row[1].tokens)
+
+
+def test_going_on_from_given_pieces_is_going_on_from_drawn_ones(policy: TorchPolicy) -> None:
+    roots = [open_one(policy, number=number) for number in (1, 2)]
+    row = texts("seen", "there are 3 red")
+    one, two, _ = policy.read([ToRead(roots[0], tuple(row)), ToRead(roots[1], tuple(row[:1])), ToRead(roots[0], tuple(row[:2]))])
+    assert [len(read.handles) for read in (one, two)] == [3, 1]
+    assert policy.forwards["given"] == sum(one.tokens) + two.tokens[0] + sum(one.tokens[:2])
+    scratch = open_one(policy, number=1)
+    (first,) = policy.read([ToRead(scratch, tuple(row[:1]))])
+    (second,) = policy.read([ToRead(first.handles[0], tuple(row[1:2]))])
+    asks = [replace(ASK, parent=parent) for parent in (one.handles[1], second.handles[0], one.handles[0], two.handles[0])]
+    together, apart, shorter, other = words(policy.draw(asks))
+    assert together == apart and len({tuple(found) for found in (together, shorter, other)}) == 3
 
 
 def test_what_runs_beside_a_row_changes_nothing(policy: TorchPolicy) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cos.errors import UserError
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer, hidden, words
-from cos.protocols import Draw, Prompt, ToScore
+from cos.protocols import Draw, Prompt, ToRead, ToScore
 from cos.template import parse, read_piece
 
 
@@ -37,6 +37,20 @@ def test_a_chain_drawn_whole_is_the_chain_drawn_step_by_step() -> None:
         ((piece,),) = policy.draw([replace(ask, parent=handle, path=path, to="step")])
         texts, handle, path = [*texts, piece.text], piece.handle, (*path, 0)
     assert texts == [piece.text for piece in whole]
+
+
+def test_given_pieces_are_gone_on_from_as_drawn_ones() -> None:
+    policy = ScriptedPolicy()
+    (root,) = policy.open([Prompt("how many")])
+    (whole,) = policy.draw([Draw(root.handle, 3, (0,), max_steps=9, to="answer")])
+    (read,) = policy.read([ToRead(root.handle, tuple(piece.text for piece in whole[:2]))])
+    ask = Draw(read.handles[-1], 8, (1,))
+    assert [piece.text for piece in policy.draw([ask])[0]] == [
+        piece.text for piece in policy.draw([replace(ask, parent=whole[1].handle)])[0]
+    ]
+    assert read.tokens == tuple(len(piece.tokens) for piece in whole[:2])
+    policy.close([root.handle])
+    assert not policy.tree.places
 
 
 @given(st.text())
