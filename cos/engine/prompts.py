@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -16,13 +16,14 @@ import torch
 from cos.engine.decode import Decoder
 from cos.engine.kv import Node
 from cos.engine.reader import Ask, Reader
-from cos.models.encode import Turn
+from cos.models.encode import Pixels, Turn
+from cos.models.vlm import Seen
 from cos.protocols import Draw, Handle, Opened, Prompt
 
 PICTURES = 32
 """Pictures kept (features, and a looking model's description) after the last prompt about them is closed."""
-TILES = 64
-"""Picture tiles that go through the vision tower at once."""
+VALUES = 2**25
+"""Pixel values that go through the vision tower at once (55 tiles of 448 px; more only where a single picture has more)."""
 LOOK_TOKENS = 120
 """What a looking reward model may write about a picture."""
 
@@ -31,17 +32,21 @@ LOOK_TOKENS = 120
 class Picture:
     """A picture as a model has seen it. `said`: a looking model's node with its own description of it."""
 
-    tiles: int
-    features: torch.Tensor
+    stand_in: str
+    seen: Seen
     said: Node | None = None
     description: tuple[int, ...] = ()
 
 
 class Prompts:
-    """The open prompts of one model and the tree of nodes below each. Not safe by itself: hold `lock` while calling."""
+    """The open prompts of one model and the tree of nodes below each. Not safe by itself: hold `lock` while calling.
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader, self.encoder, self.look = reader, reader.encoder, reader.vlm.look
+    `opening` writes a prompt another way: (question, stand-in of the picture; empty: none) -> tokens. A model that looks first then does not.
+    """
+
+    def __init__(self, reader: Reader, opening: Callable[[str, str], Sequence[int]] | None = None) -> None:
+        self.reader, self.encoder, self.opening = reader, reader.encoder, opening
+        self.look = reader.vlm.look if opening is None else None
         self.lock = threading.RLock()
         self.nodes: dict[Handle, Node] = {}
         self._below: dict[Handle, list[Handle]] = {}  # root -> all handles of its tree
@@ -78,32 +83,30 @@ class Prompts:
     def _prompt(self, key: bytes, question: str) -> Ask:
         look, shown = self.look, bool(key)
         picture = self._pictures[key] if shown else None
-        tiles = picture.tiles if picture else 0
-        features = picture.features if picture else None
+        stand_in, seen = (picture.stand_in, picture.seen) if picture else ("", None)
+        if self.opening is not None:
+            return Ask(None, (tuple(self.opening(question, stand_in)),), seen)
         if picture is None or look is None or picture.said is None:
-            ids = self.encoder.conversation([Turn("user", question, image=shown)], tiles, reply=True).ids
-            return Ask(None, (tuple(ids),), features)
+            ids = self.encoder.conversation([Turn("user", question, image=shown)], stand_in, reply=True).ids
+            return Ask(None, (tuple(ids),), seen)
         turns = [Turn("user", look, image=True), Turn("assistant", picture.description), Turn("user", question)]
-        ids = self.encoder.conversation(turns, tiles, reply=True).ids
+        ids = self.encoder.conversation(turns, stand_in, reply=True).ids
         known = [token for node in picture.said.path() for token in node.ids]
         if ids[: len(known)] == known:
             return Ask(picture.said, (tuple(ids[len(known) :]),))
-        return Ask(None, (tuple(ids),), features)  # a chat template that does not write a reply as it opened it: nothing to share
+        return Ask(None, (tuple(ids),), seen)  # a chat template that does not write a reply as it opened it: nothing to share
 
     def _see(self, images: Sequence[Any]) -> list[bytes]:
         """The key of each picture (empty: none), by its content; pictures not seen before go through the vision tower."""
         pixels = [None if image is None else self.encoder.pixels(image) for image in images]
-        keys = [b"" if tensor is None else _key(tensor) for tensor in pixels]
-        fresh = {key: tensor for key, tensor in zip(keys, pixels, strict=True) if tensor is not None and key not in self._pictures}
-        if fresh:
-            tiles = torch.cat(list(fresh.values())).to(self.reader.layout.device, self.reader.layout.dtype)
-            seen = [self.reader.vlm.body.get_image_features(part, return_dict=True).pooler_output for part in tiles.split(TILES)]
-            features = torch.cat(seen).split([len(tensor) for tensor in fresh.values()])
-            for key, feature in zip(fresh, features, strict=True):
-                self._pictures[key] = Picture(len(feature), feature.flatten(0, 1))
-            self.reader.forwards["vision"] += len(fresh)
-            if self.look is not None:
-                self._describe([self._pictures[key] for key in fresh])
+        keys = [b"" if made is None else _key(made) for made in pixels]
+        fresh = {key: made for key, made in zip(keys, pixels, strict=True) if made is not None and key not in self._pictures}
+        for part in _parts(fresh):
+            for key, seen in zip(part, self.reader.vlm.see([fresh[key] for key in part]), strict=True):
+                self._pictures[key] = Picture(fresh[key].stand_in, seen)
+        self.reader.forwards["vision"] += len(fresh)
+        if fresh and self.look is not None:
+            self._describe([self._pictures[key] for key in fresh])
         for key in filter(None, keys):
             self._pictures.move_to_end(key)
         return keys
@@ -113,8 +116,8 @@ class Prompts:
         assert self.look is not None
         asks = []
         for picture in pictures:
-            ids = self.encoder.conversation([Turn("user", self.look, image=True)], picture.tiles, reply=True).ids
-            asks.append(Ask(None, (tuple(ids),), picture.features))
+            ids = self.encoder.conversation([Turn("user", self.look, image=True)], picture.stand_in, reply=True).ids
+            asks.append(Ask(None, (tuple(ids),), picture.seen))
         looks = [nodes[-1] for nodes in self.reader.read(asks, "prefill")]
         greedy = Draw(0, 0, (), temperature=0.0, max_tokens=LOOK_TOKENS)
         for picture, (drawn,) in zip(pictures, Decoder(self.reader).draw(looks, [greedy] * len(looks)), strict=True):
@@ -125,5 +128,24 @@ class Prompts:
             picture.said = Node(node.parent, picture.description, node.kv[..., :size, :].clone())
 
 
-def _key(pixels: torch.Tensor) -> bytes:
-    return hashlib.blake2b(pixels.numpy().tobytes() + repr(tuple(pixels.shape)).encode(), digest_size=16).digest()
+def _key(pixels: Pixels) -> bytes:
+    """Of the content: equal pictures are one, whatever file they came from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in pixels.inputs.items():
+        digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.digest()
+
+
+def _parts(pixels: Mapping[bytes, Pixels]) -> Iterator[list[bytes]]:
+    """The keys of pictures to see together, within VALUES."""
+    part: list[bytes] = []
+    size = 0
+    for key, made in pixels.items():
+        size += made.inputs["pixel_values"].numel()
+        if part and size > VALUES:
+            yield part
+            part, size = [], made.inputs["pixel_values"].numel()
+        part.append(key)
+    if part:
+        yield part
