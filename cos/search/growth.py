@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from cos.errors import UserError
 from cos.meter import Meter
-from cos.protocols import Costs, Draw, Handle, Opened, Piece, Prompt, Scored, ToScore
-from cos.search.methods import METHODS, ONE_CHAIN, Decide, Expand, Request, Score, Settings
-from cos.search.reading import image_reference, read_node
-from cos.search.select import Choice
+from cos.protocols import Costs, Draw, Opened, Piece, Prompt, Read, Scored, ToRead, ToScore
+from cos.search.methods import METHODS, ONE_CHAIN, Asking, Decide, Expand, Request, Score, Settings
+from cos.search.reading import Held, image_reference, read_given, read_node
+from cos.search.select import Choice, choose
 from cos.search.trace import SCHEMA, Node, SearchTrace
 
 
@@ -33,6 +33,9 @@ class Search:
     gold: str | None = None
     score_all: bool = False
     """Give every step a reward for display once the method has ended. What that costs is not the method's and is not metered."""
+    given: tuple[str, ...] = ()
+    """Pieces of a chain (`cos.template.pieces`) to go on from, as if the policy had drawn them; reading them counts as prefill. They are
+    the trace's nodes of round 0, on the random streams of a first chain. Where the last is an answer, the chain is only judged."""
     trace: SearchTrace = field(default_factory=SearchTrace)
     """Grows while it runs. Its `seconds` are wall time since the search was taken up, and so count what runs beside it."""
 
@@ -46,39 +49,15 @@ class Search:
         return 1 if self.method in ONE_CHAIN else self.settings.n
 
 
-@dataclass
-class _Model:
-    """What a search holds of one model: its costs, its root, and its handle for each node."""
-
-    costs: Costs
-    handles: dict[int, Handle] = field(default_factory=dict)
-    root: Handle | None = None
-    prefill: int = 0
-    read: int = 0
-    vision: int = 0
-
-    def open(self, opened: Opened) -> None:
-        self.root = self.handles[0] = opened.handle
-        self.prefill, self.vision = opened.prefill_tokens, opened.vision_calls
-
-    @property
-    def flops(self) -> float:
-        return self.costs.flops_per_token * (self.prefill + self.read) + self.costs.flops_per_image * self.vision
-
-    @property
-    def kv_bytes(self) -> float:
-        return self.costs.kv_bytes_per_token * (self.prefill + self.read)
-
-
 class Growth:
-    """A live search. `phase` says what it waits for: the policy's `open` or `draw`, the scorer's `rate_open` or `rate`; or it is `done`."""
+    """A live search. `phase`: what it waits for, the policy's `open`, `read` or `draw`, the scorer's `rate_open` or `rate`; or `done`."""
 
     def __init__(self, search: Search, number: int, policy: tuple[str, Costs], scorer: tuple[str, Costs] | None) -> None:
         self.search, self.number = search, number
         self.trace, self.settings = search.trace, search.settings
-        self.policy, self.scorer = _Model(policy[1]), _Model(scorer[1]) if scorer else None
+        self.policy, self.scorer = Held(policy[1]), Held(scorer[1]) if scorer else None
         self.events: list[dict[str, Any]] = []
-        self.phase: Literal["open", "draw", "rate_open", "rate", "done"] = "open"
+        self.phase: Literal["open", "read", "draw", "rate_open", "rate", "done"] = "open"
         self.method = METHODS[search.method](self.trace, self.settings)
         self.request: Request | None = None
         self.round = self.scored = 0
@@ -100,8 +79,28 @@ class Growth:
         )
 
     def opened(self, opened: Opened) -> None:
-        """The policy has read the prompt: the method starts."""
+        """The policy has read the prompt: the method starts, or the pieces that were given are read first."""
         self.policy.open(opened)
+        if self.search.given:
+            self.phase = "read"
+        else:
+            self._advance(None)
+
+    def readings(self) -> list[ToRead]:
+        """The one row of the pieces that were given."""
+        return [ToRead(self.policy.handles[0], self.search.given)]
+
+    def have_read(self, results: Sequence[Read]) -> None:
+        """The answer to `readings`: the pieces become nodes, and the method starts below them. Raises UserError for what is no chain."""
+        (read,) = results
+        nodes = read_given(self.trace.root, self.search.given, read.tokens, self.settings)
+        for node, handle in zip(nodes, read.handles, strict=True):
+            self.policy.handles[node.id] = handle
+            self.below[node.id - 1] += 1  # the place of its first child is taken by the next piece
+        self.policy.prefill += sum(read.tokens)
+        self._emit("expanded", nodes=[node.to_json() for node in nodes], merged=[], meter=self._meter())
+        if self.trace.start.status == "finished":
+            self.method = _judge(self.trace, self.settings, scored=self.scorer is not None)
         self._advance(None)
 
     def draws(self) -> list[Draw]:
@@ -272,9 +271,9 @@ class Growth:
         return node
 
     def _meter(self) -> dict[str, float]:
-        p, r = self.policy, self.scorer or _Model(Costs())
+        p, r = self.policy, self.scorer or Held(Costs())
         if self.shown:  # a root that was opened for display costs the method nothing
-            r = r if self.scored else _Model(Costs())
+            r = r if self.scored else Held(Costs())
         seconds = time.perf_counter() - self.began
         meter = Meter(
             p.prefill, p.read, r.prefill, r.read, p.vision + r.vision, self.scored, p.flops + r.flops, seconds, p.kv_bytes + r.kv_bytes
@@ -285,3 +284,10 @@ class Growth:
         event = {"kind": kind, "round": self.round, **content, "seconds": time.perf_counter() - self.began}
         self.trace.apply(event)
         self.events.append(event)
+
+
+def _judge(trace: SearchTrace, settings: Settings, *, scored: bool) -> Asking:
+    """In place of a method where a whole chain was given: there is nothing to draw."""
+    if scored:
+        yield Score([trace.start])
+    return choose(trace, "best_of_n", settings.aggregator)

@@ -1,15 +1,42 @@
-"""Reading what comes in: a policy's piece becomes a node with a status, a picture becomes a reference that a trace can keep."""
+"""Reading what comes in: a piece becomes a node with a status, a picture a reference that a trace can keep, an open prompt its handles."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cos.protocols import Piece
+from cos.errors import UserError
+from cos.protocols import Costs, Ending, Handle, Opened, Piece
 from cos.search.methods import Settings
 from cos.search.trace import Node
 from cos.template import ANSWER_END, STEP_END, read_piece
+
+
+@dataclass
+class Held:
+    """What a search holds of one model: its costs, its root, and its handle for each node."""
+
+    costs: Costs
+    handles: dict[int, Handle] = field(default_factory=dict)
+    root: Handle | None = None
+    prefill: int = 0
+    read: int = 0
+    vision: int = 0
+
+    def open(self, opened: Opened) -> None:
+        self.root = self.handles[0] = opened.handle
+        self.prefill, self.vision = opened.prefill_tokens, opened.vision_calls
+
+    @property
+    def flops(self) -> float:
+        return self.costs.flops_per_token * (self.prefill + self.read) + self.costs.flops_per_image * self.vision
+
+    @property
+    def kv_bytes(self) -> float:
+        return self.costs.kv_bytes_per_token * (self.prefill + self.read)
 
 
 def read_node(parent: Node, path: tuple[int, ...], piece: Piece, id: int, round: int, settings: Settings) -> Node:
@@ -32,6 +59,21 @@ def read_node(parent: Node, path: tuple[int, ...], piece: Piece, id: int, round:
     else:
         node.status, node.why = "malformed", f"not one whole {piece.ending}"
     return node
+
+
+def read_given(root: Node, texts: Sequence[str], tokens: Sequence[int], settings: Settings) -> list[Node]:
+    """Nodes for pieces that were given, one below the other from the root on. Raises UserError for one that can't be gone on from."""
+    nodes, parent = [], root
+    for number, (text, count) in enumerate(zip(texts, tokens, strict=True), start=1):
+        ending: Ending = "step" if text.endswith(STEP_END) else "answer" if text.endswith(ANSWER_END) else "cut"
+        node = read_node(parent, (*parent.path, 0), Piece(0, text, (0,) * count, 0.0, ending), number, 0, settings)
+        if node.status not in ("open", "finished"):
+            raise UserError(f"piece {number} of those to go on from is no whole step or answer: {node.why}")
+        if node.status == "open":
+            node.status, node.why = "kept", "given"
+        nodes.append(node)
+        parent = node
+    return nodes
 
 
 def image_reference(image: Any) -> dict[str, str | None] | None:

@@ -80,6 +80,7 @@ class _Scheduler:
     def turn(self) -> Iterator[Event]:
         """One batch of each kind that is asked for, then the events of all."""
         self._ask("open", self.policy.open, _prompt, lambda growth, results: growth.opened(results[0]))
+        self._ask("read", self.policy.read, Growth.readings, Growth.have_read)
         yield from self._flush()
         self._ask("draw", self.policy.draw, Growth.draws, Growth.drawn)
         yield from self._flush()
