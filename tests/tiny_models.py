@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from cos.chain import Chain, Step
 from cos.models.embedded import Shape, build, make_tokenizer
-from cos.models.encode import Turn
+from cos.models.encode import Pixels, Turn
 from cos.models.vlm import VLM
 from cos.template import pieces
 
@@ -45,11 +45,11 @@ def scores_from_scratch(vlm: VLM, image: Image.Image | None, question: str, chai
     turns = [Turn("user", question, image=image is not None)]
     if vlm.look is not None and image is not None:
         turns = [Turn("user", vlm.look, image=True), Turn("assistant", said), Turn("user", question)]
-    pixels = None if image is None else encoder.pixels(image)
-    ids = encoder.conversation(turns, 0 if pixels is None else len(pixels), reply=True).ids
+    pixels = Pixels({}, "") if image is None else encoder.pixels(image)
+    ids = encoder.conversation(turns, pixels.stand_in, reply=True).ids
     at = []
     for text in chain:
         ids = [*ids, *encoder.piece(text), encoder.tag_id]
         at.append(len(ids) - 1)
-    logits = vlm.model.eval()(input_ids=torch.tensor([ids]), pixel_values=pixels).logits[0, at][:, list(encoder.label_ids)]
+    logits = vlm.model.eval()(**vlm.arguments(torch.tensor([ids]), pixels.inputs)).logits[0, at][:, list(encoder.label_ids)]
     return [float(good) for good in torch.softmax(logits, -1)[:, 0]]

@@ -22,15 +22,17 @@ SPARE = 64
 @dataclass(eq=False)
 class Node:
     """A run of tokens below `parent`. `kv`: (layers, 2, heads, tokens, head size), None where it was not kept (it can be read again);
-    `hidden`: (width,), the model's last hidden state at the last token."""
+    `hidden`: (width,), the model's last hidden state at the last token. `shift`: how far positions run ahead of the count of tokens."""
 
     parent: Node | None
     ids: tuple[int, ...]
     kv: torch.Tensor | None = None
     hidden: torch.Tensor | None = None
+    shift: int = 0
 
     def __post_init__(self) -> None:
         self.start: int = self.parent.end if self.parent else 0
+        self.shift = self.parent.shift if self.parent else self.shift
 
     @property
     def end(self) -> int:
@@ -41,7 +43,7 @@ class Node:
         """The whole path as one node, which is a root."""
         nodes = self.path()
         kv = torch.cat([node.kv for node in nodes if node.kv is not None], dim=-2)
-        return Node(None, tuple(token for node in nodes for token in node.ids), kv, self.hidden)
+        return Node(None, tuple(token for node in nodes for token in node.ids), kv, self.hidden, self.shift)
 
     def path(self) -> list[Node]:
         """The nodes from the root to this one."""
@@ -130,6 +132,7 @@ class Rows:
         paths = [leaf.path() if leaf else [] for leaf in leaves]
         self.trunk = Trunk([path[0] for path in paths], layout) if paths[0] else None
         self.offsets = np.array([path[0].end if path else 0 for path in paths])
+        self.shifts = np.array([leaf.shift if leaf else 0 for leaf in leaves])
         ends = [leaf.end - offset if leaf else 0 for leaf, offset in zip(leaves, self.offsets.tolist(), strict=True)]
         self.length = max(ends)
         self.buffer = torch.empty(
@@ -146,7 +149,7 @@ class Rows:
             self.buffer[:, :, rows, :, first : first + len(node.ids)] = node.kv[:, :, None]
 
     def place(self, starts: np.ndarray, count: int) -> torch.Tensor:
-        """Say where the next `count` tokens of each row go; `starts`: positions of the first. Gives their positions (rows, count)."""
+        """Say where the next `count` tokens of each row go; `starts`: tokens before them. Gives their positions (rows, count)."""
         slots = starts - self.offsets
         before, self.first, self.length = self.length, int(slots.min()), int(slots.max()) + count
         self.even = self.first + count == self.length
@@ -158,7 +161,7 @@ class Rows:
         steps = torch.arange(count, device=device)
         self.slots = torch.from_numpy(slots).to(device)[:, None] + steps
         self.index = torch.arange(len(slots), device=device)[:, None]
-        return torch.from_numpy(starts).to(device)[:, None] + steps
+        return torch.from_numpy(starts + self.shifts).to(device)[:, None] + steps
 
     def mask(self) -> torch.Tensor | None:
         """What the placed tokens see after the trunk: (rows, 1, count, slots), or None where a single token of each sees everything."""
@@ -199,7 +202,7 @@ class Rows:
     def keep(self, rows: np.ndarray) -> None:
         """Drop all rows but these."""
         self._move(torch.from_numpy(rows).to(self.buffer.device), self.length, self.length + SPARE)
-        self.offsets = self.offsets[rows]
+        self.offsets, self.shifts = self.offsets[rows], self.shifts[rows]
         if self.trunk:
             self.trunk.keep(rows)
 

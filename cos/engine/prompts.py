@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-import torch
-
 from cos.engine.decode import Decoder
 from cos.engine.kv import Node
 from cos.engine.reader import Ask, Reader
@@ -41,7 +39,8 @@ class Picture:
 class Prompts:
     """The open prompts of one model and the tree of nodes below each. Not safe by itself: hold `lock` while calling.
 
-    `opening` writes a prompt another way: (question, stand-in of the picture; empty: none) -> tokens. A model that looks first then does not.
+    `opening` writes a prompt another way: (question, stand-in of the picture; empty: none) -> tokens. A model that looks first then does
+    not.
     """
 
     def __init__(self, reader: Reader, opening: Callable[[str, str], Sequence[int]] | None = None) -> None:

@@ -11,7 +11,8 @@ import torch
 
 from cos.engine.attention import NAME
 from cos.engine.kv import Layout, Node, Rows
-from cos.models.vlm import VLM
+from cos.models.families import rope
+from cos.models.vlm import VLM, Seen
 from cos.protocols import Costs
 
 SLOTS = 32768
@@ -20,11 +21,12 @@ SLOTS = 32768
 
 @dataclass(frozen=True)
 class Ask:
-    """Read `cuts`, one after the other, below `parent` (None: from the start); each becomes a node. `features`: (image tokens, width)."""
+    """Read `cuts`, one after the other, below `parent` (None: from the start); each becomes a node. `seen`: the picture
+    that stands in them."""
 
     parent: Node | None
     cuts: tuple[tuple[int, ...], ...]
-    features: torch.Tensor | None = None
+    seen: Seen | None = None
 
     @property
     def size(self) -> int:
@@ -46,16 +48,16 @@ class Reader:
 
     def __init__(self, vlm: VLM) -> None:
         vlm.model.eval()
-        vlm.body.language_model.set_attn_implementation(NAME)
+        vlm.language.set_attn_implementation(NAME)
         self.vlm, self.encoder, self.layout = vlm, vlm.encoder, Layout.of(vlm.model)
         self.forwards: Counter[str] = Counter()
         self._embed = vlm.model.get_input_embeddings()
 
     def costs(self) -> Costs:
-        """2 FLOPs a parameter: for each token, and for each patch of a picture (counted as one tile)."""
+        """2 FLOPs a parameter: for each token, and for each patch of a picture (counted as one tile; of 448 px where any size is one)."""
         language, vision = self.vlm.parameters()
         seen = self.vlm.model.config.vision_config
-        patches = np.prod(np.broadcast_to(seen.image_size, 2) // np.broadcast_to(seen.patch_size, 2))
+        patches = np.prod(np.broadcast_to(getattr(seen, "image_size", 448), 2) // np.broadcast_to(seen.patch_size, 2))
         return Costs(2.0 * language, 2.0 * vision * float(patches), float(self.layout.bytes_per_token))
 
     def forward(self, rows: Rows, ids: torch.Tensor, starts: np.ndarray, asks: Sequence[Ask] = ()) -> torch.Tensor:
@@ -63,9 +65,13 @@ class Reader:
         positions = rows.place(starts, ids.shape[1])
         embeds = self._embed(ids)
         for row, ask in enumerate(asks):
-            if ask.features is not None:
-                embeds[row, ids[row] == self.encoder.image_id] = ask.features
-        output = self.vlm.body.language_model(
+            if ask.seen is None:
+                continue
+            embeds[row, ids[row] == self.encoder.image_id] = ask.seen.features
+            if ask.seen.grid:
+                positions = positions if positions.dim() == 3 else positions.expand(3, -1, -1).clone()
+                positions[:, row, : ask.size] = rope(ids[row, : ask.size].tolist(), self.encoder.image_id, ask.seen.grid)
+        output = self.vlm.language(
             inputs_embeds=embeds, attention_mask=rows.mask(), position_ids=positions, past_key_values=rows, use_cache=True, rows=rows
         )
         hidden: torch.Tensor = output.last_hidden_state
@@ -120,6 +126,8 @@ def _split(ask: Ask, rows: Rows, row: int, hidden: torch.Tensor) -> list[Node]:
     parent, at = ask.parent, 0
     for cut in ask.cuts:
         first, at = at, at + len(cut)
-        parent = Node(parent, cut, rows.take(row, ask.start + first, ask.start + at), hidden[row, at - 1].clone())
+        parent = Node(
+            parent, cut, rows.take(row, ask.start + first, ask.start + at), hidden[row, at - 1].clone(), ask.seen.shift if ask.seen else 0
+        )
         nodes.append(parent)
     return nodes

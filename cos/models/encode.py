@@ -28,6 +28,10 @@ _STRUCTURE = re.compile(rf"\n?(?:{_MARK})(?:\n(?:Answer:\n)?(?:{_MARK})|(?:{_MAR
 """A run of markers with the line breaks that the template puts between them; what is outside such runs is plain text."""
 
 
+_INPUTS = {"pixel_values", "pixel_attention_mask", "image_sizes", "image_grid_thw"}
+"""What models take of what image processors give; the rest counts tiles."""
+
+
 @dataclass(frozen=True)
 class Turn:
     """One turn of a conversation: plain text, or ids that are there already (a chain). With `image` the picture goes before the text."""
@@ -45,11 +49,34 @@ class Encoded:
     turn: list[int]
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """One picture as a model's processor makes it. `inputs`: what the model is given beside the ids, `pixel_values` among them;
+    `stand_in`: the text that stands for the picture in the prompt."""
+
+    inputs: dict[str, torch.Tensor]
+    stand_in: str
+
+
+def merge(pictures: Sequence[Pixels]) -> dict[str, torch.Tensor]:
+    """The inputs of several pictures as those of one batch. Where one has fewer tiles or pixels than another, zeros fill up: the models
+    that make tensors of unequal shape drop them."""
+    merged = {}
+    for name in pictures[0].inputs:
+        parts = [picture.inputs[name] for picture in pictures]
+        shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+        whole = parts[0].new_zeros((sum(map(len, parts)), *shape))
+        for place, part in zip(whole.split([len(part) for part in parts]), parts, strict=True):
+            place[(slice(None), *map(slice, part.shape[1:]))] = part
+        merged[name] = whole
+    return merged
+
+
 class Encoder:
     """Turns conversations and pictures into what one model reads. Holds the tokenizer, the image processor and the ids that matter."""
 
     def __init__(self, tokenizer: Any, image_processor: Any, family: Family, image_tokens: int) -> None:
-        """`image_tokens`: tokens one tile takes in the language model's sequence."""
+        """`image_tokens`: tokens one tile takes in the language model's sequence (0: it depends on the picture's size)."""
         self.tokenizer, self.image_processor, self.family, self.image_tokens = tokenizer, image_processor, family, image_tokens
         self._ids = lru_cache(maxsize=4096)(self._encode)  # the same few phrases come again and again
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
@@ -105,9 +132,9 @@ class Encoder:
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
-    def conversation(self, turns: Sequence[Turn], tiles: int = 0, *, reply: bool = False) -> Encoded:
-        """A conversation by the model's own chat template. `tiles`: how many the picture was cut in; `reply`: end with the opening of
-        an assistant turn. Each content is encoded on its own, so no text can reach out of its place."""
+    def conversation(self, turns: Sequence[Turn], stand_in: str = "", *, reply: bool = False) -> Encoded:
+        """A conversation by the model's own chat template. `stand_in`: of the picture (`stand_in`, `Pixels.stand_in`); `reply`: end with
+        the opening of an assistant turn. Each content is encoded on its own, so no text can reach out of its place."""
         marks = [f"\ue000{index}\ue001" for index in range(len(turns))]  # private-use characters: no template or user text of ours has them
         messages = [{"role": t.role, "content": self.family.content(t.image, m)} for t, m in zip(turns, marks, strict=True)]
         text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=reply)
@@ -117,20 +144,27 @@ class Encoder:
             before, found, text = text.partition(mark)
             if not found:
                 raise ValueError(f"the chat template dropped turn {index + 1} ({turn.role})")
-            head = self.structure(self.family.expand(before, tiles * self.image_tokens))
+            head = self.structure(self.family.expand(before, stand_in))
             body = self.plain(turn.content) if isinstance(turn.content, str) else list(turn.content)
             ids += head + body
             owner += [-1] * len(head) + [index] * len(body)
         tail = self.structure(text)
         return Encoded(ids + tail, owner + [-1] * len(tail))
 
-    def tiles(self, height: int, width: int) -> int:
-        """How many tiles a picture of this size is cut in."""
-        count: int = self.image_processor.get_number_of_image_patches(height, width, {})
-        return count
+    def stand_in(self, height: int, width: int) -> str:
+        """The text that stands in the prompt for a picture of this size, in pixels."""
+        return self.family.stand_in(self.image_processor, self.image_tokens, height, width)
 
-    def pixels(self, image: Image.Image | str | Path) -> torch.Tensor:
-        """A picture as the model's processor makes it: (tiles, 3, height, width), float32."""
+    def pixels(self, image: Image.Image | str | Path) -> Pixels:
+        """A picture as the model's processor makes it."""
         picture = image.convert("RGB") if isinstance(image, Image.Image) else open_picture(image)
-        values: torch.Tensor = self.image_processor(images=[picture], return_tensors="pt")["pixel_values"]
-        return values
+        made = self.image_processor(images=[picture], return_tensors="pt")
+        inputs = {name: value for name, value in made.items() if name in _INPUTS}
+        return Pixels(inputs, self.stand_in(picture.height, picture.width))
+
+    def grid(self, picture: Pixels) -> tuple[int, int] | None:
+        """Rows and columns of a picture in tokens, where the family places pictures in three dimensions."""
+        if "image_grid_thw" not in picture.inputs:
+            return None
+        _, rows, columns = picture.inputs["image_grid_thw"][0].tolist()
+        return rows // self.image_processor.merge_size, columns // self.image_processor.merge_size

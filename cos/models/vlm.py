@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from cos.errors import UserError
-from cos.models.encode import Encoder
+from cos.models.encode import Encoder, Pixels, merge
 from cos.models.families import family_of
 from cos.template import FORMAT_TOKENS, TAG_TOKENS
 
@@ -21,6 +22,20 @@ LOOK = "Describe the picture."
 
 NOTES = "cos.json"
 """A small file beside the weights: what the workbench must know of a model that its configuration does not say."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture as a vision tower gives it: `features` (image tokens, width), and `grid`, its rows and columns in tokens, where the family
+    places it in three dimensions (`families.rope`)."""
+
+    features: torch.Tensor
+    grid: tuple[int, int] | None = None
+
+    @property
+    def shift(self) -> int:
+        """How far the positions of what follows run ahead of the count of tokens."""
+        return max(self.grid) - len(self.features) if self.grid else 0
 
 
 @dataclass
@@ -44,6 +59,11 @@ class VLM:
         return self.model.model
 
     @property
+    def language(self) -> Any:
+        """The language model within the body."""
+        return self.body.get_decoder()
+
+    @property
     def head(self) -> torch.nn.Linear:
         """The vocabulary head."""
         head: torch.nn.Linear = self.model.get_output_embeddings()
@@ -52,14 +72,34 @@ class VLM:
     @property
     def longest(self) -> int:
         """How many tokens the language model was made to read."""
-        longest: int = self.model.config.text_config.max_position_embeddings
+        longest: int = self.model.config.get_text_config().max_position_embeddings
         return longest
+
+    def arguments(self, ids: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the model or its body is called with: `ids` (rows, tokens) and the `inputs` of their pictures in order (`merge`; empty:
+        there are none)."""
+        types = self.encoder.family.types
+        told = {types: (ids == self.encoder.image_id).long()} if types else {}
+        return self._placed({"input_ids": ids, **inputs, **told})
+
+    def _placed(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {name: t.to(self.device, self.model.dtype if t.is_floating_point() else None) for name, t in tensors.items()}
+
+    def see(self, pictures: Sequence[Pixels]) -> list[Seen]:
+        """Pictures through the vision tower, together. Raises UserError where it gives another number of features than stand-ins."""
+        found = self.body.get_image_features(**self._placed(merge(pictures)), return_dict=True).pooler_output
+        features = torch.cat([part.flatten(0, -2) for part in found])
+        counts = [picture.stand_in.count(self.encoder.family.image_token) for picture in pictures]
+        if len(features) != sum(counts):
+            raise UserError(
+                f"model {self.name}: {sum(counts)} image tokens for {len(features)} features; its image processor is not its own"
+            )
+        return [Seen(part, self.encoder.grid(picture)) for part, picture in zip(features.split(counts), pictures, strict=True)]
 
     def parameters(self) -> tuple[int, int]:
         """(language model and head, vision tower and projector): numbers of parameters, for FLOPs."""
-        total = sum(p.numel() for p in self.model.parameters())
-        seen = sum(p.numel() for name, p in self.model.named_parameters() if "vision_tower" in name or "multi_modal_projector" in name)
-        return total - seen, seen
+        total, body, language = (sum(p.numel() for p in part.parameters()) for part in (self.model, self.body, self.language))
+        return total - body + language, body - language
 
     def save(self, folder: Path) -> None:
         """Weights (safetensors), configuration, tokenizer, image processor, notes: a folder that `load` reads."""
@@ -92,7 +132,8 @@ def load(source: str | Path, *, device: str | None = None, dtype: torch.dtype | 
 
 def encoder_of(model: Any, tokenizer: Any, image_processor: Any) -> Encoder:
     """The encoder that fits a model."""
-    return Encoder(tokenizer, image_processor, family_of(model.config), int(model.config.image_seq_length))
+    family = family_of(model.config)
+    return Encoder(tokenizer, image_processor, family, family.tokens(model.config))
 
 
 def add_tokens(vlm: VLM, *, tags: bool) -> int:

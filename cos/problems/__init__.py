@@ -30,6 +30,9 @@ class Module(World, Protocol):
 PROBLEM_SETS: dict[str, Module] = {"charts": refusals.charts, "scenes": refusals.scenes, "digits": refusals.digits, "refusals": refusals}
 """Name -> module. `all` in a specification means the first three, in turn."""
 
+SIZE = (320, 320)
+"""Height and width of every picture of a world, in pixels."""
+
 _FALSE_REFUSALS = 0.08
 """Share of the wrong chains of a good picture that refuse it."""
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cos import template
 from cos.chain import Chain
-from cos.models.encode import Encoded, Encoder, Turn
+from cos.models.encode import Encoded, Encoder, Pixels, Turn, merge
 from cos.problems.landmarks import Landmark
 
 IGNORE = -100
@@ -27,26 +27,31 @@ class Pictures:
     def __init__(self, encoder: Encoder, source: Callable[[int], Picture | None], room: int = 6 * 2**30) -> None:
         """`room`: bytes to keep at most."""
         self._encoder, self._source, self._room = encoder, source, room
-        self._kept: dict[int, torch.Tensor] = {}
-        self._tiles: dict[int, int] = {}
+        self._kept: dict[int, Pixels] = {}
+        self._stand_ins: dict[int, str] = {}
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        """(tiles, 3, height, width), float32; no tiles for an example without a picture. Raises UserError for one that can't be read."""
+    def __getitem__(self, index: int) -> Pixels:
+        """As `Encoder.pixels`; no inputs for an example without a picture. Raises UserError for one that can't be read."""
         if index in self._kept:
-            return self._kept[index].float()
+            return _as(self._kept[index], torch.float32)
         picture = self._source(index)
-        pixels = torch.zeros(0) if picture is None else self._encoder.pixels(picture).half()
-        self._tiles[index] = len(pixels)
-        if pixels.nbytes <= self._room:
-            self._room -= pixels.nbytes
+        pixels = Pixels({}, "") if picture is None else _as(self._encoder.pixels(picture), torch.float16)
+        self._stand_ins[index] = pixels.stand_in
+        size = sum(tensor.nbytes for tensor in pixels.inputs.values())
+        if size <= self._room:
+            self._room -= size
             self._kept[index] = pixels
-        return pixels.float()
+        return _as(pixels, torch.float32)
 
-    def tiles(self, index: int) -> int:
-        """How many tiles a picture is cut in."""
-        if index not in self._tiles:
+    def stand_in(self, index: int) -> str:
+        """What stands in the prompt for a picture."""
+        if index not in self._stand_ins:
             self[index]
-        return self._tiles[index]
+        return self._stand_ins[index]
+
+
+def _as(pixels: Pixels, dtype: torch.dtype) -> Pixels:
+    return Pixels({name: t.to(dtype) if t.is_floating_point() else t for name, t in pixels.inputs.items()}, pixels.stand_in)
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,12 @@ class Marks:
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded rows (B, T). Causal attention keeps padding after the text from mattering, so there is no mask."""
+    """Right-padded rows (B, T). Causal attention keeps padding after the text from mattering, so there is no mask. `inputs`: of all
+    pictures in order (`encode.merge`), empty where there are none."""
 
     ids: torch.Tensor
     targets: torch.Tensor
-    pixels: torch.Tensor | None
+    inputs: dict[str, torch.Tensor]
     tags: Marks
     hints: Marks
 
@@ -93,9 +99,9 @@ def chain_ids(encoder: Encoder, chain: Chain) -> tuple[int, ...]:
     return tuple(token for piece in template.pieces(chain) for token in encoder.piece(piece))
 
 
-def supervised(encoder: Encoder, turns: Sequence[Turn], trained: Sequence[bool], picture: int, tiles: int) -> Example:
+def supervised(encoder: Encoder, turns: Sequence[Turn], trained: Sequence[bool], picture: int, stand_in: str) -> Example:
     """Completion-only: the content of the turns in `trained`, and the end mark after each, are learned; everything else is read."""
-    encoded = encoder.conversation(turns, tiles)
+    encoded = encoder.conversation(turns, stand_in)
     return Example(encoded.ids, written(encoder, encoded, trained), picture)
 
 
@@ -133,14 +139,14 @@ def collate(examples: Sequence[Example], pictures: Pictures, pad: int) -> Batch:
     width = max(len(example.ids) for example in examples)
     ids = torch.full((len(examples), width), pad)
     targets = torch.full((len(examples), width), IGNORE)
-    tiles = []
+    shown = []
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
         targets[row, : len(example.ids)] = torch.tensor(example.targets)
-        tiles.append(pictures[example.picture])
-    seen = [tile for tile in tiles if tile.numel()]
+        shown.append(pictures[example.picture])
+    seen = [pixels for pixels in shown if pixels.inputs]
     tags, hints = Marks.of([example.tags for example in examples]), Marks.of([example.hints for example in examples])
-    return Batch(ids, targets, torch.cat(seen) if seen else None, tags, hints)
+    return Batch(ids, targets, merge(seen) if seen else {}, tags, hints)
 
 
 def batches(example: Callable[[int], Example], count: int, size: int, pictures: Pictures, pad: int, seed: int) -> Callable[[int], Batch]:

@@ -78,9 +78,9 @@ def read_rows(
 
 def length(row: FileRow, encoder: Encoder) -> int:
     """Tokens of the row, tags included. Of the picture only the header is read; a damaged one raises UserError."""
-    tiles = 0 if row.picture is None else encoder.tiles(*_size(row.picture))
+    stand_in = "" if row.picture is None else encoder.stand_in(*_size(row.picture))
     chain = sum(len(encoder.piece(piece)) + 1 for piece in template.pieces(row.chain))
-    return len(encoder.conversation([*row.turns(), Turn("assistant", "")], tiles).ids) + chain
+    return len(encoder.conversation([*row.turns(), Turn("assistant", "")], stand_in).ids) + chain
 
 
 def _row(row: Row, kind: str, images: str | Path) -> FileRow:

@@ -117,10 +117,10 @@ def labels(problem: Problem, chain: Chain) -> StepLabels:
 
 
 def labelled_example(
-    encoder: Encoder, turns: Sequence[Turn], chain: Chain, marks: StepLabels, picture: int, tiles: int, reference: Chain | None = None
+    encoder: Encoder, turns: Sequence[Turn], chain: Chain, marks: StepLabels, picture: int, stand_in: str, reference: Chain | None = None
 ) -> Example:
-    """One row: the conversation, then the chain with a tag after each piece. Words are learned in the descriptions (where there are tiles
-    that they could be learned from) and in right pieces.
+    """One row: the conversation, then the chain with a tag after each piece. Words are learned in the descriptions (where there is a
+    picture that they could be learned from) and in right pieces.
 
     With a right chain as `reference` there are hints too: what the label rows should say at each word, not only at the tags.
     """
@@ -130,9 +130,9 @@ def labelled_example(
         start = len(ids)
         ids += [*encoder.piece(piece), encoder.tag_id]
         parts.append((start, len(ids) - 1, label))
-    encoded = encoder.conversation([*turns, Turn("assistant", tuple(ids))], tiles)
+    encoded = encoder.conversation([*turns, Turn("assistant", tuple(ids))], stand_in)
     offset = encoded.turn.index(len(turns))
-    targets = written(encoder, encoded, [*(tiles > 0 and turn.role == "assistant" for turn in turns), False])
+    targets = written(encoder, encoded, [*(bool(stand_in) and turn.role == "assistant" for turn in turns), False])
     for start, tag, label in parts:
         if label is not None and label > 0.5:
             for at in range(offset + start, offset + tag):
@@ -173,7 +173,8 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     if vlm.look:
         turns = [Turn("user", vlm.look, image=sees), Turn("assistant", problems.describe(drawn[shown])), Turn("user", problem.question)]
     known = _reference(problem, rng) if config.hints else None
-    example = labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, int(sees), known)
+    stand_in = vlm.encoder.stand_in(*problems.SIZE) if sees else ""
+    example = labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, stand_in, known)
     return point_out(vlm.encoder, example, landmarks(drawn[shown]), rng) if config.point_out else example
 
 
@@ -237,7 +238,7 @@ def _from_file(vlm: VLM, config: Config) -> Source:
         row = rows[number]
         assert row.labels is not None
         marks = half_for_none(row.labels) if config.unlabelled_to_half else row.labels
-        return labelled_example(vlm.encoder, row.turns(), row.chain, marks, number, pictures.tiles(number))
+        return labelled_example(vlm.encoder, row.turns(), row.chain, marks, number, pictures.stand_in(number))
 
     return example, pictures, len(rows)
 

@@ -76,7 +76,7 @@ def _lessons(vlm: VLM, config: Config) -> Callable[[int], Lesson]:
                 place = min(int(mark.y * side), side - 1) * side + min(int(mark.x * side), side - 1)
                 words[row, place] = vlm.encoder.plain(" " + rng.choice(mark.words))[0]
         rows, places = zip(*words, strict=True)
-        pixels = torch.cat([pictures[index] for index in chosen])
+        pixels = torch.cat([pictures[index].inputs["pixel_values"] for index in chosen])
         return Lesson(pixels, torch.tensor(rows), torch.tensor(places), torch.tensor(list(words.values())))
 
     return lesson

@@ -51,8 +51,7 @@ def loss(vlm: VLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
 
 def hidden_states(vlm: VLM, batch: Batch) -> torch.Tensor:
     """(B, T, width): one forward pass without the vocabulary head."""
-    pixels = None if batch.pixels is None else batch.pixels.to(vlm.device, vlm.model.dtype)
-    hidden: torch.Tensor = vlm.body(input_ids=batch.ids.to(vlm.device), pixel_values=pixels, use_cache=False).last_hidden_state
+    hidden: torch.Tensor = vlm.body(**vlm.arguments(batch.ids, batch.inputs), use_cache=False).last_hidden_state
     return hidden
 
 
@@ -102,7 +101,7 @@ def _from_file(vlm: VLM, config: Config) -> Source:
     def example(index: int) -> Example:
         number = index % len(rows)
         turns = [*rows[number].turns(), Turn("assistant", chain_ids(vlm.encoder, rows[number].chain))]
-        return supervised(vlm.encoder, turns, [turn.role == "assistant" for turn in turns], number, pictures.tiles(number))
+        return supervised(vlm.encoder, turns, [turn.role == "assistant" for turn in turns], number, pictures.stand_in(number))
 
     return example, pictures, len(rows)
 
@@ -115,5 +114,5 @@ def world_example(vlm: VLM, problem: Problem, index: int, count: int, config: Co
     else:
         chain = chain_ids(vlm.encoder, problems.chain(problem, rng))
         turns = [Turn("user", problem.question, image=True), Turn("assistant", chain)]
-    example = supervised(vlm.encoder, turns, (False, True), index % count, tiles=1)
+    example = supervised(vlm.encoder, turns, (False, True), index % count, vlm.encoder.stand_in(*problems.SIZE))
     return point_out(vlm.encoder, example, landmarks(problem), rng) if config.point_out else example

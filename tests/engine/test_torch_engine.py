@@ -11,7 +11,7 @@ import torch
 from tiny_models import picture, texts, tiny
 
 from cos.engine.torch_engine import TorchPolicy
-from cos.models.encode import Turn
+from cos.models.encode import Pixels, Turn
 from cos.models.vlm import VLM
 from cos.protocols import Draw, Piece, Prompt, ToRead
 
@@ -43,10 +43,10 @@ def words(rows: list[list[Piece]]) -> list[list[tuple[int, ...]]]:
 @torch.no_grad()
 def logprob_from_scratch(policy: TorchPolicy, vlm: VLM, question: str, number: int | None, row: list[Piece]) -> list[float]:
     image = None if number is None else picture(number)
-    pixels = None if image is None else vlm.encoder.pixels(image)
-    prompt = vlm.encoder.conversation([Turn("user", question, image=image is not None)], 1 if image else 0, reply=True).ids
+    pixels = Pixels({}, "") if image is None else vlm.encoder.pixels(image)
+    prompt = vlm.encoder.conversation([Turn("user", question, image=image is not None)], pixels.stand_in, reply=True).ids
     drawn = [token for piece in row for token in piece.tokens]
-    logits = vlm.model.eval()(input_ids=torch.tensor([prompt + drawn]), pixel_values=pixels).logits[0, len(prompt) - 1 : -1]
+    logits = vlm.model.eval()(**vlm.arguments(torch.tensor([prompt + drawn]), pixels.inputs)).logits[0, len(prompt) - 1 : -1]
     logp = torch.log_softmax(logits + policy._decoder.bias, -1)[torch.arange(len(drawn)), drawn].tolist()
     ends = np.cumsum([0] + [len(piece.tokens) for piece in row])
     return [sum(logp[a:b]) for a, b in pairwise(ends)]

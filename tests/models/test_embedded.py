@@ -35,7 +35,9 @@ def test_a_new_model_is_always_the_same(policy: VLM) -> None:
 
 def test_the_reward_model_is_larger_sharper_and_looks_first(policy: VLM, reward: VLM) -> None:
     assert sum(policy.parameters()) < sum(reward.parameters()) < 4_000_000
-    assert policy.encoder.pixels(picture(0)).shape[-1] < reward.encoder.pixels(picture(0)).shape[-1]
+    assert (
+        policy.encoder.pixels(picture(0)).inputs["pixel_values"].numel() < reward.encoder.pixels(picture(0)).inputs["pixel_values"].numel()
+    )
     assert policy.look is None and reward.look
     assert policy.encoder.vocabulary == reward.encoder.vocabulary
 
@@ -62,17 +64,17 @@ def test_any_text_encodes(policy: VLM) -> None:
 
 def test_one_forward_pass_with_a_picture(reward: VLM) -> None:
     pixels = reward.encoder.pixels(picture(5))
-    encoded = reward.encoder.conversation([Turn("user", "How many?", image=True)], len(pixels), reply=True)
+    encoded = reward.encoder.conversation([Turn("user", "How many?", image=True)], pixels.stand_in, reply=True)
     assert encoded.ids.count(reward.encoder.image_id) == reward.encoder.image_tokens
     with torch.no_grad():
-        logits = reward.model.eval()(input_ids=torch.tensor([encoded.ids]), pixel_values=pixels).logits
+        logits = reward.model.eval()(input_ids=torch.tensor([encoded.ids]), **pixels.inputs).logits
     assert logits.shape == (1, len(encoded.ids), len(reward.encoder.vocabulary)) and torch.isfinite(logits).all()
 
 
 def test_the_tower_starts_with_patches_and_places_told_apart(policy: VLM) -> None:
-    body = policy.body.eval()
+    policy.model.eval()
     with torch.no_grad():
-        seen = [body.get_image_features(policy.encoder.pixels(picture(n)), return_dict=True).pooler_output[0] for n in (0, 3)]
+        seen = [policy.see([policy.encoder.pixels(picture(n))])[0].features for n in (0, 3)]
     assert not torch.allclose(*seen, atol=1e-2)
     assert torch.pdist(seen[0]).min() > 1e-3  # no two places look the same
 

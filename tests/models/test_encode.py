@@ -71,7 +71,7 @@ def test_no_question_changes_the_structure_of_a_conversation(question: str) -> N
         chain = tuple(token for piece in pieces(CHAIN) for token in (*encoder.piece(piece), encoder.tag_id))
 
         def told(asked: str, encoder: Encoder = encoder, chain: tuple[int, ...] = chain) -> tuple[list[int], list[int]]:
-            encoded = encoder.conversation([Turn("user", asked, image=True), Turn("assistant", chain)], tiles=2)
+            encoded = encoder.conversation([Turn("user", asked, image=True), Turn("assistant", chain)], encoder.family.image_token * 8)
             return encoded.ids, encoded.turn
 
         (ids, owner), (plain, _) = told(question), told("How many?")
@@ -113,7 +113,7 @@ def test_a_text_and_its_pieces_have_the_same_tokens(encoder: Encoder) -> None:
 
 def test_a_conversation_holds_each_content_once_and_reads_as_the_template_writes_it(encoder: Encoder) -> None:
     turns = [Turn("system", "Be brief."), Turn("user", "How many?", image=True), Turn("assistant", "Three."), Turn("user", "Sure?")]
-    encoded = encoder.conversation(turns, tiles=1, reply=True)
+    encoded = encoder.conversation(turns, "<img>" + "<IMG_CONTEXT>" * 4 + "</img>", reply=True)
     assert encoder.decode(encoded.ids) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n"
         "<|im_start|>user\n<img><IMG_CONTEXT><IMG_CONTEXT><IMG_CONTEXT><IMG_CONTEXT></img>\nHow many?<|im_end|>\n"
@@ -155,11 +155,11 @@ def test_ends_of_steps_answers_and_turns(encoder: Encoder) -> None:
 def test_pictures_of_any_kind_become_tiles(tmp_path: Path) -> None:
     encoder = tiny().encoder
     picture(1).save(tmp_path / "a.png")
-    whole, opened = encoder.pixels(picture(1)), encoder.pixels(tmp_path / "a.png")
-    assert whole.shape == (1, 3, 32, 32) and whole.dtype == torch.float32
-    assert torch.equal(whole, opened)
-    assert encoder.pixels(Image.new("L", (9, 70), 200)).shape == (1, 3, 32, 32)
-    assert encoder.tiles(30, 40) == 1
+    whole, opened, thin = (encoder.pixels(image) for image in (picture(1), tmp_path / "a.png", Image.new("L", (9, 70), 200)))
+    values = whole.inputs["pixel_values"]
+    assert set(whole.inputs) == {"pixel_values"} and values.shape == (1, 3, 32, 32) and values.dtype == torch.float32
+    assert torch.equal(values, opened.inputs["pixel_values"]) and thin.inputs["pixel_values"].shape == (1, 3, 32, 32)
+    assert whole.stand_in == "<img>" + "<IMG_CONTEXT>" * encoder.image_tokens + "</img>" == encoder.stand_in(30, 40)
 
 
 def test_tag_is_never_read_from_text(encoder: Encoder) -> None:

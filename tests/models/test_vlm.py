@@ -22,9 +22,9 @@ from cos.template import FORMAT_TOKENS, TAG_TOKENS
 def logits(vlm: VLM) -> torch.Tensor:
     """Of a question about a picture."""
     pixels = vlm.encoder.pixels(picture(3))
-    ids = vlm.encoder.conversation([Turn("user", "How many?", image=True)], len(pixels), reply=True).ids
+    ids = vlm.encoder.conversation([Turn("user", "How many?", image=True)], pixels.stand_in, reply=True).ids
     with torch.no_grad():
-        found: torch.Tensor = vlm.model.eval()(input_ids=torch.tensor([ids]), pixel_values=pixels).logits
+        found: torch.Tensor = vlm.model.eval()(input_ids=torch.tensor([ids]), **pixels.inputs).logits
     return found
 
 

@@ -17,10 +17,11 @@ def test_rewards_are_mean_token_probabilities_whole_or_step_by_step() -> None:
     (root,), (other,) = scorer.open([Prompt("How many?", picture(1))]), scorer.open([Prompt("How many?", picture(2))])
     chain = texts("three red", "none blue, 4 in the picture")
     cuts = [vlm.encoder.piece(text) for text in chain]
-    prompt = vlm.encoder.conversation([Turn("user", "How many?", image=True)], 1, reply=True).ids
+    pixels = vlm.encoder.pixels(picture(1))
+    prompt = vlm.encoder.conversation([Turn("user", "How many?", image=True)], pixels.stand_in, reply=True).ids
     ids = prompt + [token for cut in cuts for token in cut]
     with torch.no_grad():
-        logits = vlm.model(input_ids=torch.tensor([ids]), pixel_values=vlm.encoder.pixels(picture(1))).logits[0]
+        logits = vlm.model(input_ids=torch.tensor([ids]), **pixels.inputs).logits[0]
     at, expected = len(prompt), []
     for cut in cuts:
         chances = [float(torch.softmax(logits[at + i - 1], -1)[token].log()) for i, token in enumerate(cut)]

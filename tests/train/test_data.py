@@ -30,7 +30,7 @@ def learned(encoder: Encoder, example: Example) -> str:
 
 
 def test_targets_are_the_completion_one_place_early(encoder: Encoder) -> None:
-    example = supervised(encoder, [Turn("user", "How many?"), Turn("assistant", "3")], (False, True), picture=5, tiles=0)
+    example = supervised(encoder, [Turn("user", "How many?"), Turn("assistant", "3")], (False, True), picture=5, stand_in="")
     opening = (
         encoder.structure("<|im_start|>user\n") + encoder.plain("How many?") + encoder.structure("<|im_end|>\n<|im_start|>assistant\n")
     )
@@ -45,7 +45,7 @@ def test_a_chain_is_learned_whole_with_the_end_mark_and_nothing_else(encoder: En
     ids = chain_ids(encoder, CHAIN)
     assert encoder.decode(ids) == render(CHAIN)
     turns = [Turn("system", "Be kind."), Turn("user", "How many?", image=True), Turn("assistant", ids)]
-    example = supervised(encoder, turns, (False, False, True), 0, tiles=2)
+    example = supervised(encoder, turns, (False, False, True), 0, encoder.stand_in(30, 40) * 2)
     assert learned(encoder, example) == render(CHAIN) + "<|im_end|>"
     assert example.ids.count(encoder.image_id) == 2 * encoder.image_tokens
     for at, target in enumerate(example.targets[:-1]):
@@ -54,13 +54,13 @@ def test_a_chain_is_learned_whole_with_the_end_mark_and_nothing_else(encoder: En
 
 def test_the_end_of_an_inner_turn_is_learned_as_the_plain_end_mark(encoder: Encoder) -> None:
     turns = [Turn("user", "Look."), Turn("assistant", "A dog."), Turn("user", "How many?"), Turn("assistant", "1")]
-    example = supervised(encoder, turns, (False, True, False, True), 0, tiles=0)
+    example = supervised(encoder, turns, (False, True, False, True), 0, "")
     assert learned(encoder, example) == "A dog.<|im_end|>1<|im_end|>"
     first = example.targets.index(encoder.end_id)
     assert (
         encoder.decode([example.ids[first + 1]]) == "<|im_end|>\n<|im_start|>user\n"
     )  # one token here; the model must write the end alone
-    assert learned(encoder, supervised(encoder, turns, (False, False, False, True), 0, tiles=0)) == "1<|im_end|>"
+    assert learned(encoder, supervised(encoder, turns, (False, False, False, True), 0, "")) == "1<|im_end|>"
 
 
 def test_collate_pads_on_the_right_and_stacks_pictures_in_order() -> None:
@@ -74,11 +74,11 @@ def test_collate_pads_on_the_right_and_stacks_pictures_in_order() -> None:
     batch = collate(rows, pictures, pad=77)
     assert batch.ids.tolist() == [[1, 2, 3], [5, 77, 77], [7, 8, 77]]
     assert batch.targets.tolist() == [[2, -100, 4], [6, -100, -100], [-100, 9, -100]]
-    assert batch.pixels is not None and batch.pixels.shape == (2, 3, 32, 32)
-    torch.testing.assert_close(batch.pixels[1:], vlm.encoder.pixels(picture(2)), atol=2e-3, rtol=0)
+    assert set(batch.inputs) == {"pixel_values"} and batch.inputs["pixel_values"].shape == (2, 3, 32, 32)
+    torch.testing.assert_close(batch.inputs["pixel_values"][1:], vlm.encoder.pixels(picture(2)).inputs["pixel_values"], atol=2e-3, rtol=0)
     assert [part.tolist() for part in vars(batch.tags).values()] == [[0, 2, 2], [1, 0, 1], [1.0, 0.25, 0.0]]
     text_only = collate([rows[1]], pictures, pad=77)
-    assert text_only.pixels is None and text_only.tags.rows.shape == (0,) and text_only.tags.targets.dtype == torch.float
+    assert text_only.inputs == {} and text_only.tags.rows.shape == (0,) and text_only.tags.targets.dtype == torch.float
 
 
 def test_pictures_are_drawn_once_and_come_out_the_same_with_and_without_room(encoder: Encoder) -> None:
@@ -92,9 +92,10 @@ def test_pictures_are_drawn_once_and_come_out_the_same_with_and_without_room(enc
     roomy, narrow = Pictures(encoder, source), Pictures(encoder, source, room=one)
     for _ in range(2):
         for index in (4, 9):
-            assert torch.equal(roomy[index], narrow[index])
+            assert torch.equal(roomy[index].inputs["pixel_values"], narrow[index].inputs["pixel_values"])
     assert Counter(drawn) == {4: 2, 9: 3}  # both keep 4; only one has room for 9
-    assert roomy.tiles(9) == narrow.tiles(4) == 1 and Pictures(encoder, lambda index: None).tiles(0) == 0
+    assert roomy.stand_in(9) == narrow.stand_in(4) == encoder.stand_in(30, 40)
+    assert Pictures(encoder, lambda index: None).stand_in(0) == ""
 
 
 @pytest.mark.parametrize(("count", "size"), [(64, 4), (21, 4), (5, 3)])
@@ -138,7 +139,9 @@ def test_rows_of_a_batch_have_near_lengths() -> None:
 
 
 def test_pointing_out_puts_a_word_at_the_image_token_of_its_place(encoder: Encoder) -> None:
-    example = supervised(encoder, [Turn("user", "How many?", image=True), Turn("assistant", "3")], (False, True), 0, tiles=1)
+    example = supervised(
+        encoder, [Turn("user", "How many?", image=True), Turn("assistant", "3")], (False, True), 0, encoder.stand_in(30, 40)
+    )
     marks = [Landmark(0.1, 0.1, ("red",)), Landmark(1.0, 0.99, ("blue",))]
     pointed = point_out(encoder, example, marks, random.Random(0))
     places = [at for at, token in enumerate(example.ids) if token == encoder.image_id]

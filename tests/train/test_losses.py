@@ -90,7 +90,7 @@ def test_the_sft_loss_is_that_of_transformers_with_shifted_labels(vlm: VLM, draw
     value, _ = sft.loss(vlm, batch)
     labels = torch.full_like(batch.ids, IGNORE)
     labels[:, 1:] = batch.targets[:, :-1]  # transformers shifts by itself
-    theirs = vlm.model(input_ids=batch.ids, pixel_values=batch.pixels, labels=labels).loss
+    theirs = vlm.model(input_ids=batch.ids, **batch.inputs, labels=labels).loss
     assert value.item() == pytest.approx(theirs.item(), rel=1e-5)
 
 
@@ -107,7 +107,7 @@ def test_padding_changes_nothing(vlm: VLM, drawn: list[Problem]) -> None:
 
 def labelled(vlm: VLM, marks: StepLabels) -> Example:
     """A row without a picture."""
-    return prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], CHAIN, marks, 0, tiles=0)
+    return prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], CHAIN, marks, 0, "")
 
 
 def test_tags_stand_after_each_piece_and_only_labelled_ones_count(vlm: VLM) -> None:
@@ -205,16 +205,16 @@ def test_chains_of_the_pool_are_used_and_judged(vlm: VLM, drawn: list[Problem]) 
 
 def test_hints_say_from_which_word_on_a_step_is_wrong(vlm: VLM) -> None:
     wrong = Chain((Step("Read", "Red is 4.", "Seen."), CHAIN.steps[1]), "7")
-    example = prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, 0, CHAIN)
+    example = prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, "", CHAIN)
     bad = [example.ids[at] for at, hint in example.hints if hint == 0.0]
     text = vlm.encoder.decode(bad)
     assert "4" in text and "Seen" in text and "Read" not in text and "Red" not in text
     good = vlm.encoder.decode([example.ids[at] for at, hint in example.hints if hint == 1.0])
     assert "3 and 4" in good and "7" in good
-    assert prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, 0).hints == ()
+    assert prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, "").hints == ()
 
 
 def test_a_wrong_step_that_follows_no_right_one_gets_no_hints(vlm: VLM) -> None:
     other = Chain((Step("Elsewhere", "Nothing of the kind.", "No."),), "7")
-    example = prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], other, StepLabels((0.0,), None), 0, 0, CHAIN)
+    example = prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], other, StepLabels((0.0,), None), 0, "", CHAIN)
     assert [hint for _, hint in example.hints] == []

@@ -265,7 +265,7 @@ def test_the_counted_length_is_the_length(rows: Path) -> None:
     encoder = fresh().encoder
     (row,) = [row for row in read_rows(rows / "prm.jsonl", rows, "prm", encoder, 2048) if row.question == "How many 2?"]
     assert row.labels is not None
-    size = len(prm.labelled_example(encoder, row.turns(), row.chain, row.labels, 0, tiles=1).ids)
+    size = len(prm.labelled_example(encoder, row.turns(), row.chain, row.labels, 0, encoder.stand_in(30, 40)).ids)
     assert len(read_rows(rows / "prm.jsonl", rows, "prm", encoder, size)) == 4
     assert len(read_rows(rows / "prm.jsonl", rows, "prm", encoder, size - 1)) < 4
 
