@@ -74,13 +74,46 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A chain that a policy drew for a problem: its complete steps, and the answer where it came to one."""
+
+    problem: Problem
+    number: int
+    """Which of the problem's draws it is, from 0."""
+    chain: Chain
+    tokens: tuple[tuple[int, ...], ...] = ()
+    """Ids of each piece as drawn, of what could not be read as a chain too."""
+    logprobs: tuple[float, ...] = ()
+    """Of each piece: the sum over its tokens at temperature 1."""
+    ending: str = "answer"
+    """How the last piece ended (`protocols.Ending`)."""
+
+    @property
+    def id(self) -> str:
+        """`PROBLEM/NUMBER`."""
+        return f"{self.problem.id}/{self.number}"
+
+    def to_json(self) -> dict[str, Any]:
+        """`{id, problem, number, chain, tokens, logprobs, ending}`."""
+        drawn = {"tokens": [list(piece) for piece in self.tokens], "logprobs": list(self.logprobs), "ending": self.ending}
+        return {"id": self.id, "problem": self.problem.to_json(), "number": self.number, "chain": self.chain.to_json(), **drawn}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Sample:
+        """The inverse of `to_json`; what was drawn may be missing."""
+        tokens = tuple(tuple(map(int, piece)) for piece in row.get("tokens", ()))
+        chain, logprobs = Chain.from_json(row["chain"]), tuple(map(float, row.get("logprobs", ())))
+        return cls(Problem.from_json(row["problem"]), int(row["number"]), chain, tokens, logprobs, str(row.get("ending", "answer")))
+
+
+@dataclass(frozen=True)
 class StepLabels:
     """One label a step and one for the answer: 1 right, 0 wrong, between for soft labels, None where neutral or not labelled."""
 
     steps: tuple[float | None, ...]
     answer: float | None = None
     source: str = ""
-    """Where they come from: `truth`, `rollout`, `judge`, `human`, `consensus`."""
+    """Where they come from: `truth`, `rollouts`, `binary`, `judge`, `reward`, `human`, `consensus`, `released`."""
 
     def first_error(self, threshold: float = 0.5) -> int | None:
         """Index of the first step labelled under `threshold`, None where there is none."""
@@ -88,11 +121,62 @@ class StepLabels:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """A chain with its labels, where they come from and what they cost."""
+
+    id: str
+    """Of the sample: `PROBLEM/NUMBER`."""
+    problem: Problem
+    chain: Chain
+    labels: StepLabels
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """Counters of a meter (`cos.meter`), as far as they are not 0."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What the source says beside: of roll-outs how many were drawn at each step and how many came out right."""
+
+    def to_json(self) -> dict[str, Any]:
+        """`{id, problem, chain, labels: {steps, answer}, source, cost, details}`."""
+        labels = {"steps": list(self.labels.steps), "answer": self.labels.answer}
+        about = {"source": self.labels.source, "cost": dict(self.cost), "details": dict(self.details)}
+        return {"id": self.id, "problem": self.problem.to_json(), "chain": self.chain.to_json(), "labels": labels, **about}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Labelled:
+        """The inverse of `to_json`. ValueError where there is not one label, between 0 and 1 or null, for each step."""
+        chain, given = Chain.from_json(row["chain"]), row["labels"]
+        steps, answer = tuple(map(_label, given["steps"])), _label(given.get("answer"))
+        if len(steps) != len(chain.steps):
+            raise ValueError(f"{len(steps)} labels for {len(chain.steps)} steps")
+        labels = StepLabels(steps, answer, str(row.get("source", "")))
+        return cls(str(row["id"]), Problem.from_json(row["problem"]), chain, labels, row.get("cost", {}), row.get("details", {}))
+
+
+@dataclass(frozen=True)
 class Preference:
     """Two chains for one problem, the better first, with the score of each."""
 
-    problem: str
+    problem: Problem
     chosen: Chain
     rejected: Chain
     chosen_score: float
     rejected_score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """`{problem, chosen, rejected, chosen_score, rejected_score}`."""
+        chains = {"chosen": self.chosen.to_json(), "rejected": self.rejected.to_json()}
+        scores = {"chosen_score": self.chosen_score, "rejected_score": self.rejected_score}
+        return {"problem": self.problem.to_json(), **chains, **scores}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Preference:
+        """The inverse of `to_json`."""
+        chains = Chain.from_json(row["chosen"]), Chain.from_json(row["rejected"])
+        return cls(Problem.from_json(row["problem"]), *chains, float(row["chosen_score"]), float(row["rejected_score"]))
+
+
+def _label(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool | int | float) and 0 <= value <= 1:
+        return float(value)
+    raise ValueError(f"the label {value!r} is neither null nor between 0 and 1")

@@ -33,3 +33,7 @@ class Meter:
     def to_json(self) -> dict[str, float]:
         """Every counter, and `tokens`."""
         return {**asdict(self), "tokens": self.tokens}
+
+    def spent(self) -> dict[str, float]:
+        """Every counter that is not 0, and `tokens`."""
+        return {key: value for key, value in self.to_json().items() if value}

@@ -18,9 +18,19 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "models": ("cos.models",),
     "engine": ("cos.engine",),
     "rewards": ("cos.rewards",),
-    "decide": ("cos.search", "cos.label", "cos.prefer"),
+    "decide": ("cos.search", "cos.sample", "cos.rollouts", "cos.label", "cos.prefer"),
     "learn": ("cos.train",),
-    "judge": ("cos.loading", "cos.evaluate", "cos.summary", "cos.report_card", "cos.study", "cos.scale"),
+    "judge": (
+        "cos.loading",
+        "cos.evaluate",
+        "cos.pool",
+        "cos.truths",
+        "cos.summary",
+        "cos.tables",
+        "cos.report_card",
+        "cos.study",
+        "cos.scale",
+    ),
     "wiring": ("cos.__main__", "cos.commands"),
     "pictures": ("workbench.plots", "workbench.render"),
     "app": ("workbench", "app"),
@@ -43,7 +53,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """A layer may also import itself, but for the app's pages (see `PAGES`); no two modules may import each other, however far round."""
 
-ALSO: dict[str, tuple[str, ...]] = {"pictures": ("cos.chain", "cos.scores", "cos.metrics", "cos.search.trace")}
+ALSO: dict[str, tuple[str, ...]] = {
+    "pictures": ("cos.chain", "cos.scores", "cos.metrics", "cos.search.trace"),
+    "wiring": ("workbench.plots",),  # a figure is drawn in one place, for the app, the notebooks and what a verb leaves in its folder
+}
 """Single modules that a layer may import beyond its layers."""
 
 BANNED: dict[str, tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""Pools of chains: one row a problem, the same for the same seed, resumed after a kill, readable by the reward model's training."""
+"""Pools of chains: one row a chain, the same for the same seed, resumed after a kill, readable by the reward model's training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from cos.__main__ import main
-from cos.chain import Chain
+from cos.answers import match
+from cos.chain import Sample
 from cos.problems import problems
+from cos.store import read
 from cos.train.prm import read_pool
 
 
@@ -22,15 +24,33 @@ def sample(capsys: pytest.CaptureFixture[str], out: Path, *more: str) -> dict[st
     return found
 
 
+def pool(folder: Path) -> list[Sample]:
+    return list(read(folder / "pool.jsonl", "pool", Sample.from_json))
+
+
 def test_a_pool_has_n_chains_for_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = sample(capsys, tmp_path / "pool")
-    rows = [json.loads(line) for line in (tmp_path / "pool/pool.jsonl").read_text().splitlines()]
-    assert [row["id"] for row in rows] == [problem.id for problem in problems("all:train", 5)]
-    chains = [Chain.from_json(chain) for row in rows for chain in row["chains"]]
-    assert len(chains) == found["chains"] == 15 and all(chain.steps for chain in chains)
-    assert found["answered"] == sum(chain.answer is not None for chain in chains) and found["tokens"] != 0
-    assert len(set(chains[:3])) > 1, "chains differ"
-    assert {key: len(value) for key, value in read_pool(str(found["out"])).items()} == {row["id"]: 3 for row in rows}
+    found = sample(capsys, tmp_path)
+    rows, wanted = pool(tmp_path), problems("all:train", 5)
+    assert [(row.problem, row.number) for row in rows] == [(problem, number) for problem in wanted for number in range(3)]
+    assert all(row.chain.steps for row in rows) and len({row.chain for row in rows[:3]}) > 1
+    assert found["chains"] == 15 and found["answered"] == sum(row.chain.answer is not None for row in rows)
+    assert found["tokens"] == sum(len(piece) for row in rows for piece in row.tokens) > 0
+    assert found["right"] == sum(match(row.chain.answer, row.problem.answer) for row in rows)
+    for row in rows:  # an entry for each step and one for the answer
+        assert len(row.tokens) == len(row.logprobs) == len(row.chain.steps) + 1 and row.ending == "answer" and max(row.logprobs) < 0
+    assert read_pool(str(found["out"])) == {p.id: [row.chain for row in rows if row.problem == p] for p in wanted}
+
+
+def test_problems_from_a_file_are_the_same_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "make", "--set", "all", "--split", "train", "--n", "5", "--out", str(tmp_path / "data")]) == 0
+    capsys.readouterr()
+    sample(capsys, tmp_path / "a")
+    words = ["--problems", str(tmp_path / "data/problems.jsonl"), "--n", "3", "--policy", "scripted", "--out", str(tmp_path / "b")]
+    assert main(["sample", *words]) == 0
+    assert [(row.id, row.chain) for row in pool(tmp_path / "a")] == [(row.id, row.chain) for row in pool(tmp_path / "b")]
+    (tmp_path / "own.jsonl").write_text('{"id": "x", "question": "How many?", "image": "data/nowhere.png"}\n')
+    assert main(["sample", "--problems", str(tmp_path / "own.jsonl"), "--policy", "scripted", "--out", str(tmp_path / "c")]) == 2
+    assert "data/nowhere.png: no such picture" in capsys.readouterr().err
 
 
 def test_blocks_change_nothing_and_seeds_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,12 +62,12 @@ def test_blocks_change_nothing_and_seeds_do(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_killed_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample(capsys, tmp_path)
-    pool = tmp_path / "pool.jsonl"
-    whole = pool.read_text()
-    pool.write_text("".join(whole.splitlines(keepends=True)[:2]) + '{"schema": "cos.po')
-    assert sample(capsys, tmp_path)["new"] == 3
-    assert pool.read_text() == whole
-    assert sample(capsys, tmp_path)["new"] == 0
+    file = tmp_path / "pool.jsonl"
+    whole = file.read_text()
+    file.write_text("".join(whole.splitlines(keepends=True)[:4]) + '{"schema": "cos.po')  # in the middle of the second problem
+    again = sample(capsys, tmp_path)
+    assert (again["new"], again["chains"]) == (4, 15) and file.read_text() == whole
+    assert sample(capsys, tmp_path) == {**again, "new": 0}
 
 
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +77,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["--n", "0", "--out", str(tmp_path / "x")], "must be 1 or more"),
         (["--set", "maps:train", "--out", str(tmp_path / "x")], "no problem set 'maps'"),
         ([], "--out is missing"),
+        (["--problems", "p.jsonl", "--out", str(tmp_path / "x")], "not both"),
     ):
         assert main(["sample", "--set", "all:train", "--limit", "5", "--policy", "scripted", *words]) == 2
         line = capsys.readouterr().err.strip().splitlines()[-1]

@@ -1,4 +1,6 @@
-"""`cos sample`: a pool of chains for every problem of a set: DIR/pool.jsonl, which `cos train prm --pool` reads.
+"""`cos sample`: a pool of chains for every problem of a set or a file: DIR/pool.jsonl, one line a chain, with tokens and log-probabilities.
+
+`cos label` labels it, `cos train prm --pool` learns from it.
 
 example: cos sample --set all:train --limit 12000 --n 4 --policy runs/policy/model --out runs/pool
 """
@@ -6,29 +8,12 @@ example: cos sample --set all:train --limit 12000 --n 4 --policy runs/policy/mod
 from __future__ import annotations
 
 import argparse
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from cos import template
-from cos.chain import Chain, Problem
+from cos.chain import Problem, Sample
 from cos.commands.options import Outcome, Progress, need
 from cos.errors import UserError
-from cos.protocols import Draw, Policy, Prompt
-from cos.search.methods import Settings
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How chains are drawn: `n` for each problem. The defaults are those of the released roll-outs (temperature 1)."""
-
-    n: int = 16
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int = Settings.max_tokens
-    max_steps: int = Settings.max_steps
-
+from cos.sample import Sampling, samples
 
 _MEANING = {
     "n": "chains for each problem",
@@ -37,12 +22,15 @@ _MEANING = {
     "max_tokens": "limit for each step",
     "max_steps": "a chain with more steps is cut",
 }
+_LIMIT = 100
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("--set", metavar="S:SPLIT", help="charts, scenes, digits, refusals or all; train, validation, test or shift")
-    parser.add_argument("--limit", type=int, default=100, help="number of problems (100)")
+    parser.add_argument("--problems", metavar="FILE", help="a file of problems in place of --set, as cos data make writes it")
+    parser.add_argument("--images", metavar="ROOT", help="folder that the file's pictures are under (the file's own)")
+    parser.add_argument("--limit", type=int, help=f"number of problems ({_LIMIT} of a set, all of a file)")
     parser.add_argument("--policy", default="embedded", help="embedded, scripted, a folder or a Hub id (embedded)")
     for name, meaning in _MEANING.items():
         default = getattr(Sampling, name)
@@ -53,52 +41,53 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Draw what is missing."""
-    need(args, set="--set", out="--out")
+    need(args, out="--out")
     from cos.loading import fingerprint, load_policy
-    from cos.problems import problems
+    from cos.problems import problem_files
     from cos.runs import Run
     from cos.store import Log
 
     how = Sampling(**{name: getattr(args, name) for name in _MEANING})
-    if min(args.limit, args.block, how.n) < 1:
+    if min(_LIMIT if args.limit is None else args.limit, args.block, how.n) < 1:
         raise UserError("--limit, --block and --n must be 1 or more")
-    wanted, progress = problems(args.set, args.limit, args.seed), Progress("sample")
-    policy = load_policy(args.policy)
-    out = Path(args.out)
-    Run.start(out, {"set": args.set, "policy": fingerprint(args.policy, "policy"), **vars(how)}, args.seed)
-    tokens = chains = answered = 0
-    with Log(out / "pool.jsonl", "pool", key="id") as log:
-        left = [problem for problem in wanted if problem.id not in log.done]
-        for start in range(0, len(left), args.block):
-            progress(len(wanted) - len(left) + start, len(wanted))
-            block = left[start : start + args.block]
-            for problem, (drawn, count) in zip(block, draw_chains(policy, block, how, args.seed), strict=True):
-                log.add({"id": problem.id, "chains": [chain.to_json() for chain in drawn]})
-                tokens, chains = tokens + count, chains + len(drawn)
-                answered += sum(chain.answer is not None for chain in drawn)
-    progress(len(wanted), len(wanted))
-    file = str(out / "pool.jsonl")
-    result = {"problems": len(wanted), "new": len(left), "chains": chains, "answered": answered, "tokens": tokens, "out": file}
-    return Outcome(result, f"{chains} chains drawn, {answered} of them with an answer, {tokens} tokens; {file}")
+    wanted, progress = _problems(args), Progress("sample")
+    root = args.images or (Path(args.problems).parent if args.problems else ".")
+    policy, file = load_policy(args.policy), Path(args.out) / "pool.jsonl"
+    source = {"set": args.set, "problems": args.problems, "policy": fingerprint(args.policy, "policy")}
+    Run.start(args.out, {**source, **vars(how)}, args.seed)
+    with Log(file, "pool", key="id") as log:
+        left = [problem for problem in wanted if any(f"{problem.id}/{number}" not in log.done for number in range(how.n))]
+        done = len(wanted) - len(left)
+        progress(done, len(wanted))
+        for own in samples(policy, left, lambda problem: problem_files.picture(problem, root), how, args.seed, args.block):
+            log.add(*(sample.to_json() for sample in own if sample.id not in log.done))
+            done += 1
+            progress(done, len(wanted))
+    result = {"problems": len(wanted), "new": len(left), **_counts(file, {problem.id for problem in wanted}), "out": str(file)}
+    text = "{chains} chains of {problems} problems, {answered} of them with an answer, {right} with the right one, {tokens} tokens; {out}"
+    return Outcome(result, text.format(**result))
 
 
-def draw_chains(policy: Policy, block: Sequence[Problem], how: Sampling, seed: int) -> list[tuple[list[Chain], int]]:
-    """For each problem its chains (complete steps and the answer, if there is one) and the number of tokens drawn."""
-    from cos.problems import draw
+def _problems(args: argparse.Namespace) -> list[Problem]:
+    from cos.problems import problem_files, problems
 
-    opened = policy.open([Prompt(problem.question, draw(problem)) for problem in block])
-    try:
-        asks = [
-            Draw(root.handle, own, (number,), how.temperature, how.top_p, how.max_tokens, how.max_steps, "answer")
-            for root, own in zip(opened, (zlib.crc32(f"{seed}/{problem.id}".encode()) for problem in block), strict=True)
-            for number in range(how.n)
-        ]
-        rows = policy.draw(asks)
-    finally:
-        policy.close([root.handle for root in opened])
-    found = []
-    for first in range(0, len(rows), how.n):
-        own = rows[first : first + how.n]
-        chains = [template.read("".join(piece.text for piece in row)).chain for row in own]
-        found.append((chains, sum(len(piece.tokens) for row in own for piece in row)))
-    return found
+    if (args.set is None) == (args.problems is None):
+        raise UserError("one of --set and --problems is needed" + ("" if args.set is None else ", not both"))
+    if args.set is not None:
+        return problems(args.set, _LIMIT if args.limit is None else args.limit, args.seed)
+    return problem_files.read_problems(args.problems)[: args.limit]
+
+
+def _counts(file: Path, wanted: set[str]) -> dict[str, int]:
+    """Of all chains in the file, those of earlier runs too."""
+    from cos.problems import grade
+    from cos.store import read
+
+    counts = {"chains": 0, "answered": 0, "right": 0, "tokens": 0}
+    for sample in read(file, "pool", Sample.from_json):
+        if sample.problem.id in wanted:
+            counts["chains"] += 1
+            counts["answered"] += sample.chain.answer is not None
+            counts["right"] += grade(sample.problem, sample.chain.answer).right
+            counts["tokens"] += sum(map(len, sample.tokens))
+    return counts

@@ -1,15 +1,23 @@
-"""Files of problems (`cos data make`, or made by hand): every row and every picture looked at."""
+"""Files of problems (`cos data make`, or made by hand): every row and every picture looked at; and the picture of any problem.
+
+for problem in read_problems("data/charts/problems.jsonl"): show(picture(problem, root="data/charts"))
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
+
 from cos.chain import Problem
 from cos.errors import UserError
+from cos.problems import draw
+from cos.problems.benchmarks import BENCHMARKS
+from cos.problems.benchmarks.items import Item
 from cos.problems.pictures import open_picture
 from cos.problems.released import Report
-from cos.store import Line, lines
+from cos.store import Line, lines, read
 
 SCHEMA = "cos.problem/1"
 _TEXTS = ("id", "question")
@@ -20,6 +28,32 @@ def holds_problems(path: str | Path) -> bool:
     """Whether the first row is a problem rather than one of the released CoS rows."""
     first = next(iter(lines(path)), None)
     return first is not None and (str(first.row.get("schema", "")).startswith("cos.problem/") or {"id", "question"} <= set(first.row))
+
+
+def read_problems(path: str | Path) -> list[Problem]:
+    """All problems of a file. Raises UserError for a line that is none, for an id that comes twice, and where there are none."""
+    found: dict[str, Problem] = {}
+    for problem in read(path, "problem", Problem.from_json):
+        if problem.id in found:
+            raise UserError(f"{path}: the id {problem.id} comes twice")
+        found[problem.id] = problem
+    if not found:
+        raise UserError(f"{path}: no problems in this file")
+    return list(found.values())
+
+
+def drawn(problem: Problem) -> bool:
+    """Whether the picture follows from the problem itself, whose world draws it; else it is a file, if there is one."""
+    return "content" in problem.truth
+
+
+def picture(problem: Problem, root: str | Path) -> Image.Image | None:
+    """The problem's picture, RGB; None for a question without one. A file's path is below `root`. Raises UserError as `open_picture`."""
+    if drawn(problem) or isinstance(problem, Item):
+        return draw(problem)
+    if problem.image is None and problem.world in BENCHMARKS:
+        raise UserError(f"problem {problem.id}: its picture lies in the file of {problem.world} and did not come along")
+    return open_picture(problem.image, root) if problem.image else None
 
 
 def check(path: str | Path, images: str | Path | None) -> Report:
