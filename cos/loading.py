@@ -8,13 +8,20 @@
 | scripted | a script without weights | a rule without weights |
 | a folder, or a Hub id `owner/name` | any vision-language model with the format tokens | a step-tag reward model |
 | confidence, confidence:MODEL | | how likely the embedded policy, or MODEL, finds each step |
+| certainty, certainty:MODEL | | how far its next-token probabilities are from even (self-certainty) |
+| visualprm:MODEL | | a reward model of VisualPRM's form, "+" or "-" after each step |
+| judge:MODEL | | any vision-language model, asked whether the step is right; P(yes) |
+| outcome:REWARD | | another reward at the answer alone |
+| blend:0.5*REWARD+0.5*REWARD | | the weighted mean of others |
 
-The reward `oracle`, the truth of a world, needs the problems; `cos.evaluate` makes it where it has them.
+What each score means is said by its class in `cos.rewards`. The reward `oracle`, the truth of a world, needs the problems; `cos.evaluate`
+and `cos.card` make it where they have them.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,12 +29,15 @@ from typing import TYPE_CHECKING, Literal
 from cos.errors import UserError
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.protocols import Policy, Scorer
+from cos.rewards.mixed import BlendScorer, OutcomeScorer, parse_blend
 
 if TYPE_CHECKING:
     from cos.models.vlm import VLM
 
 Role = Literal["policy", "reward"]
 EMBEDDED = Path(str(files("cos"))) / "assets"
+_READ_ANOTHER_WAY: dict[str, Role] = {"confidence": "policy", "certainty": "policy", "judge": "policy", "visualprm": "reward"}
+"""Rewards `KIND:MODEL`, and which of the embedded models `embedded` means there."""
 _HEAD = 2**22  # bytes of each weight file that a fingerprint reads: training changes all of them, and 16 GB take minutes
 
 
@@ -49,22 +59,35 @@ def load_scorer(name: str) -> Scorer:
         return ScriptedScorer()
     if name == "oracle":
         raise UserError("the reward oracle knows the worlds' own problems only: use it with cos eval --set charts:test, or take embedded")
-    kind, _, model = name.partition(":")
-    if kind == "confidence":
-        vlm = load_vlm(model or "embedded", "policy")
-        from cos.rewards.confidence import ConfidenceScorer
+    kind, _, rest = name.partition(":")
+    if kind == "blend":
+        return BlendScorer([(weight, load_scorer(part)) for weight, part in parse_blend(rest)])
+    if kind == "outcome":
+        return OutcomeScorer(load_scorer(rest or "embedded"))
+    return _read_scorer(kind, rest) if kind in _READ_ANOTHER_WAY else _read_scorer("", name)
 
-        return ConfidenceScorer(vlm)
-    vlm = load_vlm(name, "reward")
-    from cos.rewards.step_tag import StepTagScorer
 
-    return StepTagScorer(vlm)
+def _read_scorer(kind: str, model: str) -> Scorer:
+    """A model and the way its rewards are read; `kind` empty: a reward model with tags."""
+    if kind in ("judge", "visualprm") and not model:
+        raise UserError(f"reward {kind}: which model? Name it, as in {kind}:owner/name")
+    vlm = load_vlm(model or "embedded", _READ_ANOTHER_WAY.get(kind, "reward"))
+    from cos.rewards import confidence, judge, step_tag, visualprm
+
+    scorers: dict[str, Callable[[VLM], Scorer]] = {
+        "": step_tag.StepTagScorer,
+        "confidence": confidence.ConfidenceScorer,
+        "certainty": confidence.CertaintyScorer,
+        "visualprm": visualprm.VisualPRMScorer,
+        "judge": judge.JudgeScorer,
+    }
+    return scorers[kind](vlm)
 
 
 def load_vlm(name: str, role: Role) -> VLM:
     """The weights behind a name, for either role. Raises UserError where there are none."""
-    if name.startswith(("http://", "https://", "judge:")):
-        raise UserError(f"{role} {name}: servers and judges are not in this version; take embedded, scripted, a folder or a Hub id")
+    if name.startswith(("http://", "https://")):
+        raise UserError(f"{role} {name}: servers are not in this version; take embedded, scripted, a folder or a Hub id")
     source: str | Path = name
     if name == "embedded":
         source = EMBEDDED / role
@@ -82,8 +105,11 @@ def load_vlm(name: str, role: Role) -> VLM:
 
 def fingerprint(name: str, role: Role) -> str:
     """A name that changes with the weights, so that results of two trainings are not taken for one: the name and, for a folder, a hash."""
-    if name.partition(":")[0] == "confidence":
-        return f"confidence of {fingerprint(name.partition(':')[2] or 'embedded', 'policy')}"
+    kind, _, rest = name.partition(":")
+    if kind == "blend":
+        return " + ".join(f"{weight:g} x {fingerprint(part, role)}" for weight, part in parse_blend(rest))
+    if kind == "outcome" or kind in _READ_ANOTHER_WAY:
+        return f"{kind} of {fingerprint(rest or 'embedded', _READ_ANOTHER_WAY.get(kind, role))}"
     folder = EMBEDDED / role if name == "embedded" else Path(name)
     if name in ("scripted", "oracle") or not folder.is_dir():
         return name

@@ -30,7 +30,8 @@ def test_scripted_models_have_no_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nonsense", "/no/such/folder", "./x/y", "judge:owner/model", "http://localhost:8000/v1#m", "confidence:nonsense"]
+    "name",
+    ["nonsense", "/no/such/folder", "./x/y", "judge:nonsense", "http://localhost:8000/v1#m", "confidence:nonsense", "outcome:nonsense"],
 )
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(UserError, match="embedded, scripted, a folder or a Hub id"):
