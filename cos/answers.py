@@ -165,18 +165,20 @@ def choice(given: str | None, gold: str | None, options: Sequence[str]) -> bool:
     return wanted is not None and letter(given, options) == wanted
 
 
-def relaxed(given: str | None, gold: str | None, tolerance: float = 0.05) -> bool:
+def relaxed(given: str | None, gold: str | None, tolerance: float = 0.05, *, strip: bool = True) -> bool:
     """ChartQA's relaxed accuracy, as in pix2struct: a float within 5 % of a non-zero gold, else the same text but for case.
 
     A trailing `%` divides by 100 (so `5%` matches `0.05` and not `5`). A gold of 0 is compared as text, thus `0.0` does not match `0`.
-    `1,000` is no float here. Outer white space is stripped, as CoS does and lmms-eval does not.
+    `1,000` is no float here. `strip`: outer white space does not count, as in CoS; lmms-eval keeps it.
     """
     if given is None or gold is None:
         return False
-    ours, theirs = _plain_float(given.strip()), _plain_float(gold.strip())
+    if strip:
+        given, gold = given.strip(), gold.strip()
+    ours, theirs = _plain_float(given), _plain_float(gold)
     if ours is not None and theirs:
         return abs(ours - theirs) / abs(theirs) <= tolerance
-    return given.strip().lower() == gold.strip().lower()
+    return given.lower() == gold.lower()
 
 
 def in_order(given: str | None, gold: str | None) -> bool:

@@ -11,11 +11,13 @@ from typing import Protocol
 
 from PIL import Image
 
+import cos.problems.benchmarks as benchmarks
 import cos.problems.refusals as refusals
 from cos.answers import Verdict as Graded
 from cos.answers import verdict
 from cos.chain import Chain, Problem, Step
 from cos.errors import UserError
+from cos.problems.benchmarks.items import Item
 from cos.problems.world import SPLITS, Verdict, World, generate
 
 
@@ -37,13 +39,18 @@ _FALSE_REFUSALS = 0.08
 """Share of the wrong chains of a good picture that refuse it."""
 
 
-def problems(spec: str, n: int, seed: int = 0) -> list[Problem]:
+def problems(spec: str, n: int, seed: int = 0, source: benchmarks.Source | None = None) -> list[Problem]:
     """`n` problems of a set and split, such as "charts:test" or "all:shift"; with `all` the worlds come in turn, n in all.
 
-    The same arguments give the same problems. Raises UserError for a set or split that doesn't exist.
+    Of a benchmark ("mmstar:val", "ai2d_no_mask") the first `n` of `source`, whatever the seed. The same arguments give the same
+    problems. Raises UserError for a set or split that doesn't exist, and for a source that is given to a world.
     """
     name, _, split = spec.partition(":")
-    known = [*PROBLEM_SETS, "all"]
+    if name in benchmarks.BENCHMARKS:
+        return list(benchmarks.load(spec, n, source))
+    known = [*PROBLEM_SETS, "all", *benchmarks.BENCHMARKS]
+    if source is not None and name in known:
+        raise UserError(f"{name} makes its own problems; a file is for the benchmarks: {', '.join(benchmarks.BENCHMARKS)}")
     if name not in known:
         raise UserError(f"no problem set {name!r} in {spec!r}: take one of {', '.join(known)}, as in charts:test")
     if split not in SPLITS:
@@ -61,7 +68,9 @@ def refusal_problems(split: str, n: int, seed: int = 0) -> list[Problem]:
 
 
 def draw(problem: Problem) -> Image.Image:
-    """The problem's picture, RGB."""
+    """The problem's picture, RGB; several pictures of a benchmark's item are joined into one."""
+    if isinstance(problem, Item):
+        return problem.draw()
     return _module(problem).draw(problem.truth)
 
 
@@ -83,7 +92,12 @@ def corrupt(problem: Problem, right: Chain, rng: random.Random) -> Chain:
 
 
 def check(problem: Problem, step: Step) -> Verdict:
-    """Is the step right (1), wrong (0) or neutral (None) by the truth of this problem's picture, and why. Never raises for any text."""
+    """Is the step right (1), wrong (0) or neutral (None) by the truth of this problem's picture, and why. Never raises for any text.
+
+    Of a benchmark's pictures nothing is known, so that all steps are neutral.
+    """
+    if problem.world in benchmarks.BENCHMARKS:
+        return Verdict(None, "a benchmark says nothing of steps")
     verdict = _module(problem).check(problem, step)
     if problem.world == refusals.NAME:
         return verdict
@@ -100,6 +114,8 @@ def grade(problem: Problem, answer: str | None) -> Graded:
 
 def grades(problem: Problem, answer: str | None) -> dict[str, Graded]:
     """The verdict that counts, and after it those of the set's other published rules, by name."""
+    if problem.world in benchmarks.BENCHMARKS:
+        return benchmarks.grades(problem, answer)
     return {"default": verdict(answer, problem.answer)}
 
 

@@ -5,6 +5,7 @@ image = open_picture("images/chart.png", root="data/charts")
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,17 @@ def open_picture(path: str | Path, root: str | Path | None = None) -> Image.Imag
     With `root`, `path` is relative to it and may not leave it. Raises UserError, in one line that begins with `path`, for what is
     missing, cut short, too large or no picture.
     """
-    full = Path(path) if root is None else inside(root, path)
+    return _open(Path(path) if root is None else inside(root, path), str(path), "" if root is None else f" under {root}")
+
+
+def picture_of(data: bytes, name: str) -> Image.Image:
+    """The same for a picture that lies inside another file (a table of Parquet or TSV); `name` begins the line of a UserError."""
+    return _open(io.BytesIO(data), name, "")
+
+
+def _open(source: Path | io.BytesIO, path: str, place: str) -> Image.Image:
     try:
-        with Image.open(full, formats=FORMATS) as image:
+        with Image.open(source, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UserError(f"{path}: {image.width} x {image.height} pixels, more than {MOST_PIXELS // 10**6} million; make it smaller")
             image.load()
@@ -38,7 +47,7 @@ def open_picture(path: str | Path, root: str | Path | None = None) -> Image.Imag
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{path}: more than {MOST_PIXELS // 10**6} million pixels; make it smaller") from None
     except FileNotFoundError:
-        raise UserError(f"{path}: no such picture" + ("" if root is None else f" under {root}")) from None
+        raise UserError(f"{path}: no such picture{place}") from None
     except (IsADirectoryError, PermissionError) as problem:
         raise UserError(f"{path}: {problem.strerror}") from None
     except Exception:  # decoders of foreign bytes fail in many ways (OSError, SyntaxError, ValueError, struct.error, ...)
