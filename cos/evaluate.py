@@ -1,30 +1,36 @@
-"""Evaluation: problems x policy x reward model x methods -> one record a problem (what they amount to: `cos.summary`).
+"""Evaluation: problems x policy x reward model x methods x budgets -> one record a problem (what they amount to: `cos.summary`).
 
-One fixed pool of N whole chains is drawn and scored for each problem, as a best-of-N search; every selector chooses from that same
-pool, so they differ in nothing but the choice. Greedy and the step searches run live. Records go to a file block by block: a killed run
-goes on where it was.
+One fixed pool of whole chains is drawn and scored for each problem, as a best-of-N search with the largest N (`cos.pool`); every selector
+chooses from the first n chains of that same pool, so they differ in nothing but the choice. Greedy and the step searches run live, at
+each budget. Records go to a file block by block: a killed run goes on where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from urllib.parse import quote
 
 from cos.chain import Problem
 from cos.errors import UserError
 from cos.meter import Meter
-from cos.problems import check, draw, grade, grades
-from cos.protocols import Costs, Policy, Prompt, Scorer, ToScore
+from cos.pool import clock, cost, keep, votes
+from cos.problems import draw, grades
+from cos.protocols import Opened, Policy, Prompt, Scorer, ToScore
 from cos.rewards.oracle import OracleScorer
 from cos.scores import AGGREGATORS
-from cos.search.methods import METHODS, Settings
+from cos.search.methods import METHODS, ONE_CHAIN, Settings
+from cos.search.reading import image_reference
 from cos.search.scheduler import Search, run
 from cos.search.select import SELECTORS, select
-from cos.search.trace import Node, SearchTrace
+from cos.search.trace import SearchTrace
 from cos.store import Log, read
+from cos.truths import Truth
 
 RECORD = "eval"
 """The kind of the records (docs/formats.md)."""
@@ -32,7 +38,7 @@ RECORD = "eval"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to evaluate and how. Raises UserError for a method that does not exist, and where there are no problems."""
+    """What to evaluate and how. Raises UserError for a method that does not exist, and where there are no problems or a budget is none."""
 
     problems: Sequence[Problem]
     methods: Sequence[str] = ("greedy", "vote", "best_of_n", "weighted_vote", "step_greedy", "step_beam")
@@ -40,9 +46,15 @@ class Plan:
     swap_images: bool = False
     """Score the pool a second time, the reward model being shown another problem's picture: what does it see?"""
     block: int = 32
-    """Problems at once: what is held in memory."""
+    """Problems at once: what is held in memory. A model keeps the last 32 pictures, so larger blocks encode them anew for each method."""
     traces: Path | None = None
     """A folder for every trace."""
+    budgets: Sequence[int] = ()
+    """Values of n; none: that of the settings alone."""
+    pool_n: int = 0
+    """Chains of a pool; 0: as many as the largest budget."""
+    pools: Path | None = None
+    """A folder that keeps the pools, for later runs of the same models on the same problems (who names it sees to that)."""
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.methods if name not in METHODS]:
@@ -51,6 +63,18 @@ class Plan:
             raise UserError(f"weighted_vote adds scores up, and {self.settings.aggregator} gives negative ones: take another of the two")
         if not self.problems or not self.methods or self.block < 1:
             raise UserError("nothing to evaluate: at least one problem, one method and a block of one are needed")
+        if self.ns[0] < 1 or self.drawn < self.ns[-1]:
+            raise UserError(f"n is {', '.join(map(str, self.ns))}; it must be 1 or more, and a pool of {self.drawn} must hold as many")
+
+    @property
+    def ns(self) -> list[int]:
+        """The budgets, each once, the smallest first."""
+        return sorted({*self.budgets} or {self.settings.n})
+
+    @property
+    def drawn(self) -> int:
+        """Chains of a pool."""
+        return self.pool_n or self.ns[-1]
 
 
 def evaluate(
@@ -67,7 +91,7 @@ def evaluate(
         for start in range(0, len(left), plan.block):
             if progress:
                 progress(len(plan.problems) - len(left) + start, len(plan.problems))
-            log.add(*_Block(plan, left[start : start + plan.block], policy, scorer).records())
+            log.add(*_Block(plan, left[start : start + plan.block], policy, scorer, records.parent).records())
     if progress:
         progress(len(plan.problems), len(plan.problems))
     made = {row["problem"]: row for row in read(records, RECORD, dict)}
@@ -75,10 +99,10 @@ def evaluate(
 
 
 class _Clocked:
-    """A policy or a scorer that adds up the seconds it works."""
+    """A policy or a scorer that adds up the seconds it works. `reading`: those of opening a prompt that `hold` took, in seconds each."""
 
     def __init__(self, model: Any) -> None:
-        self.model, self.name, self.costs, self.seconds = model, model.name, model.costs, 0.0
+        self.model, self.name, self.costs, self.seconds, self.reading = model, model.name, model.costs, 0.0, 0.0
         self.close = model.close
 
     def open(self, prompts: Sequence[Prompt]) -> Any:
@@ -87,8 +111,20 @@ class _Clocked:
     def draw(self, requests: Sequence[Any]) -> Any:
         return self._time(self.model.draw, requests)
 
+    def read(self, requests: Sequence[Any]) -> Any:
+        return self._time(self.model.read, requests)
+
     def score(self, requests: Sequence[Any]) -> Any:
         return self._time(self.model.score, requests)
+
+    def hold(self, prompts: Sequence[Prompt]) -> list[Opened]:
+        """Open all prompts; none where one of them fails, for a search finds out which, and why."""
+        try:
+            opened: list[Opened] = self.open(prompts)
+        except Exception:
+            opened = []
+        self.reading, self.seconds = self.seconds / len(prompts) if opened else 0.0, 0.0
+        return opened
 
     def _time(self, call: Callable[[Any], Any], argument: Any) -> Any:
         began = perf_counter()
@@ -99,65 +135,146 @@ class _Clocked:
 
 
 class _Block:
-    """Some problems, searched together."""
+    """Some problems, searched together. `folder`: where the records lie; the names of traces are relative to it."""
 
-    def __init__(self, plan: Plan, problems: Sequence[Problem], policy: Policy, scorer: Scorer | None) -> None:
-        self.plan, self.problems = plan, problems
+    def __init__(self, plan: Plan, problems: Sequence[Problem], policy: Policy, scorer: Scorer | None, folder: Path) -> None:
+        self.plan, self.problems, self.folder = plan, problems, folder
         self.prompts = [Prompt(problem.question, draw(problem)) for problem in problems]
         self.policy = _Clocked(policy)
         self.scorer = _Clocked(scorer or OracleScorer(zip(self.prompts, problems, strict=True)))
+        self.truths = [Truth(problem) for problem in problems]
 
     def records(self) -> list[dict[str, Any]]:
         """One for each problem."""
-        pool, seconds = self._search("best_of_n")
-        live = {name: self._search(name) for name in self.plan.methods if name not in SELECTORS}
-        swapped = self._swapped(pool) if self.plan.swap_images else [{} for _ in pool]
+        names = [name for name in self.plan.methods if name not in SELECTORS]
+        pool = self._kept()
+        missing = [index for index in range(len(self.problems)) if index not in pool]
+        with self._opened(bool(names or missing)):
+            pool |= self._drawn(missing)
+            live = {name: self._live(name) for name in names}
+        swapped = self._swapped(pool) if self.plan.swap_images else {}
         rows = []
-        for index, (problem, trace) in enumerate(zip(self.problems, pool, strict=True)):
-            methods = {}
-            for name in self.plan.methods:
-                if name in SELECTORS:
-                    meter = _pool_meter(trace, name, self.policy.costs, seconds)
-                    answer, ended = select(trace, name, self.plan.settings.aggregator), trace
-                else:
-                    ended, (policy_seconds, reward_seconds) = live[name][0][index], live[name][1]
-                    answer, meter = ended.answer, replace(ended.meter, seconds=policy_seconds + reward_seconds)
-                methods[name] = _result(problem, answer, meter, ended)
-            head = {"problem": problem.id, "world": problem.world, "level": problem.level, "gold": problem.answer, "methods": methods}
-            rows.append(head | {"pool": _pool(problem, trace, self.plan.settings.n), "steps": _steps(problem, trace, swapped[index])})
+        for index, problem in enumerate(self.problems):
+            methods = {name: live[name][index] if name in live else self._chosen(index, pool[index], name) for name in self.plan.methods}
+            head = {"problem": problem.id, "world": problem.world, "level": problem.level, "kind": problem.kind, "gold": problem.answer}
+            steps = self.truths[index].steps(pool[index], swapped.get(index, {}))
+            rows.append(head | {"methods": methods, "pool": self._pool(index, pool[index]), "steps": steps})
         return rows
 
-    def _search(self, method: str) -> tuple[list[SearchTrace], tuple[float, float]]:
-        """The traces of one method, and what the policy and the scorer took, in seconds a problem."""
+    @contextmanager
+    def _opened(self, wanted: bool) -> Iterator[None]:
+        """Hold the block's prompts open, so that each is read once, and not again for every method."""
+        held = [(model, model.hold(self.prompts)) for model in (self.policy, self.scorer) if wanted]
+        try:
+            yield
+        finally:
+            for model, opened in held:
+                model.close([one.handle for one in opened])
+
+    def _kept(self) -> dict[int, SearchTrace]:
+        """The pools that are there from another run, by place. One of another problem under the same name is passed over."""
+        found = {}
+        for index, (problem, prompt) in enumerate(zip(self.problems, self.prompts, strict=True)):
+            if self.plan.pools and (file := self._pool_file(index)).exists():
+                trace = SearchTrace.load(file)
+                if (trace.question, trace.gold, trace.image) == (problem.question, problem.answer, image_reference(prompt.image)):
+                    found[index] = trace
+        return found
+
+    def _drawn(self, missing: Sequence[int]) -> dict[int, SearchTrace]:
+        """The pools that are not, drawn and scored; and kept, if they are to be."""
+        pool = dict(zip(missing, self._search("best_of_n", self.plan.drawn, missing), strict=True)) if missing else {}
+        for index, trace in pool.items():
+            if self.plan.pools and trace.ended != "failed":
+                keep(trace, self._pool_file(index))
+            elif self.plan.traces:
+                trace.save(self._pool_file(index))
+        return pool
+
+    def _live(self, method: str) -> list[dict[str, Any]]:
+        """For each problem the results of its own searches, by n."""
+        ns, rows = self.plan.ns[:1] if method in ONE_CHAIN else self.plan.ns, list[dict[str, Any]]()
+        for n in ns:
+            for index, trace in enumerate(self._search(method, n, range(len(self.problems)))):
+                file = self._file(index, f"{method}.{n}.json") if self.plan.traces else None
+                if file:
+                    trace.save(file)
+                row = self._result(index, trace.answer, trace.meter, trace, file)
+                if method not in ONE_CHAIN:
+                    row["survival"] = self.truths[index].survival(trace)
+                if n == ns[0]:
+                    rows.append({str(n): row for n in self.plan.ns})  # one chain is the same at every n
+                rows[index][str(n)] = row
+        return rows
+
+    def _search(self, method: str, n: int, places: Sequence[int]) -> list[SearchTrace]:
+        """The traces of one method on the problems at `places`; each meter has the problem's share of the seconds."""
         before = self.policy.seconds, self.scorer.seconds
-        settings = replace(self.plan.settings, n=1) if method == "greedy" else self.plan.settings
+        settings = replace(self.plan.settings, n=1 if method in ONE_CHAIN else n)
+        problems = [self.problems[index] for index in places]
         searches = [
-            Search(prompt, method, settings, problem=problem.id, gold=problem.answer)
-            for prompt, problem in zip(self.prompts, self.problems, strict=True)
+            Search(self.prompts[index], method, settings, problem=problem.id, gold=problem.answer)
+            for index, problem in zip(places, problems, strict=True)
         ]
         for _ in run(searches, self.policy, self.scorer):
             pass
         traces = [search.trace for search in searches]
         if all(trace.ended == "failed" for trace in traces):
             raise UserError(f"{method} fails on every problem: {traces[0].ended_why}")
-        for trace in traces if self.plan.traces else ():
-            trace.save(Path(self.plan.traces or "") / f"{trace.problem}.{method}.json")
-        count = len(self.problems)
-        return traces, ((self.policy.seconds - before[0]) / count, (self.scorer.seconds - before[1]) / count)
+        writing, judging = (self.policy.seconds - before[0]) / len(places), (self.scorer.seconds - before[1]) / len(places)
+        for trace in traces:
+            clock(trace, writing + self.policy.reading, judging + self.scorer.reading if trace.meter.reward_calls else 0.0)
+        return traces
 
-    def _swapped(self, pool: Sequence[SearchTrace]) -> list[dict[int, float]]:
-        """Rewards by node id with another problem's picture before the reward model; question and steps stay."""
+    def _chosen(self, index: int, trace: SearchTrace, method: str) -> dict[str, Any]:
+        """What a selector takes from the pool, by n."""
+        kept = self.plan.traces if self.plan.pools is None else trace.ended != "failed"
+        rows = {}
+        for n in self.plan.ns:
+            answer = select(trace, method, self.plan.settings.aggregator, n)
+            meter = cost(trace, method, n, self.policy.costs, self.scorer.costs)
+            rows[str(n)] = self._result(index, answer, meter, trace, self._pool_file(index) if kept else None)
+        return rows
+
+    def _result(self, index: int, answer: str | None, meter: Meter, trace: SearchTrace, file: Path | None) -> dict[str, Any]:
+        verdicts = grades(self.problems[index], answer)
+        counts = next(iter(verdicts.values()))
+        row: dict[str, Any] = {"answer": answer, "right": counts.right, "rule": counts.rule}
+        if len(verdicts) > 1:
+            row |= {"read": counts.read, "also": {name: verdict.right for name, verdict in verdicts.items()}}
+        row |= meter.to_json() | {"seconds": round(meter.seconds, 6)}
+        if trace.ended == "failed":
+            row["failed"] = trace.ended_why
+        return row | ({"trace": Path(os.path.relpath(file, self.folder)).as_posix()} if file else {})
+
+    def _pool(self, index: int, trace: SearchTrace) -> dict[str, Any]:
+        """What the pool holds, and the majority vote over its first k chains, for every k: right or not, and what it costs."""
+        n, right, leaves = self.plan.drawn, self.truths[index].right, trace.pool()
+        flops = [cost(trace, "vote", k, self.policy.costs, self.scorer.costs).flops for k in range(1, n + 1)]
+        row: dict[str, Any] = {"n": n, "answered": sum(leaf.count for leaf in leaves)}
+        row["right"] = sum(leaf.count for leaf in leaves if right(leaf.answer))
+        return row | {"votes": votes(trace, n, right), "vote_flops": flops}
+
+    def _pool_file(self, index: int) -> Path:
+        pools = self.plan.pools
+        return pools / f"{_name(self.problems[index])}.jsonl" if pools else self._file(index, f"best_of_n.{self.plan.drawn}.json")
+
+    def _file(self, index: int, ending: str) -> Path:
+        return (self.plan.traces or self.folder) / f"{_name(self.problems[index])}.{ending}"
+
+    def _swapped(self, pool: Mapping[int, SearchTrace]) -> dict[int, dict[int, float]]:
+        """Rewards by place and node id with another problem's picture before the reward model; question and steps stay."""
         prompts = [Prompt(problem.question, draw(_other(problem, self.plan.problems))) for problem in self.problems]
         roots = [opened.handle for opened in self.scorer.open(prompts)]
         handles: list[dict[int, int]] = [{0: root} for root in roots]
-        rewards: list[dict[int, float]] = [{} for _ in roots]
-        depths = [[node for node in trace.nodes if node.reward is not None] for trace in pool]
-        for depth in range(1, 1 + max((node.depth for nodes in depths for node in nodes), default=0)):
-            asked = [(index, node) for index, nodes in enumerate(depths) for node in nodes if node.depth == depth]
+        rewards: dict[int, dict[int, float]] = {index: {} for index in pool}
+        scored = {index: [node for node in trace.nodes if node.reward is not None] for index, trace in pool.items()}
+        for depth in range(1, 1 + max((node.depth for nodes in scored.values() for node in nodes), default=0)):
+            asked = [(index, node) for index, nodes in scored.items() for node in nodes if node.depth == depth]
             for start in range(0, len(asked), 256):
                 part = asked[start : start + 256]
-                scored = self.scorer.score([ToScore(handles[index][node.parent or 0], (node.text,)) for index, node in part])
-                for (index, node), answer in zip(part, scored, strict=True):
+                answers = self.scorer.score([ToScore(handles[index][node.parent or 0], (node.text,)) for index, node in part])
+                for (index, node), answer in zip(part, answers, strict=True):
                     handles[index][node.id], rewards[index][node.id] = answer.handles[0], answer.rewards[0]
         self.scorer.close(roots)
         return rewards
@@ -172,51 +289,6 @@ def _other(problem: Problem, problems: Sequence[Problem]) -> Problem:
     return next((other for other in order if other.world == problem.world), order[0])
 
 
-def _result(problem: Problem, answer: str | None, meter: Meter, trace: SearchTrace) -> dict[str, Any]:
-    verdicts = grades(problem, answer)
-    counts = next(iter(verdicts.values()))
-    row: dict[str, Any] = {"answer": answer, "right": counts.right, "rule": counts.rule}
-    if len(verdicts) > 1:
-        row |= {"read": counts.read, "also": {name: verdict.right for name, verdict in verdicts.items()}}
-    row |= {"tokens": meter.tokens, "flops": meter.flops, "seconds": round(meter.seconds, 6)}
-    return row | ({"failed": trace.ended_why} if trace.ended == "failed" else {})
-
-
-def _pool(problem: Problem, trace: SearchTrace, n: int) -> dict[str, int]:
-    leaves = trace.pool()
-    right = sum(leaf.count for leaf in leaves if grade(problem, leaf.answer).right)
-    return {"n": n, "answered": sum(leaf.count for leaf in leaves), "right": right}
-
-
-def _pool_meter(trace: SearchTrace, method: str, costs: Costs, seconds: tuple[float, float]) -> Meter:
-    """What a selector would have cost by itself: voting needs no rewards, and `sample` draws the first chain alone.
-
-    `seconds`: those of policy and scorer a problem; `sample` is given its share of the tokens drawn.
-    """
-    drawn = next((event["meter"] for event in reversed(trace.events) if event["kind"] == "expanded"), None)
-    if drawn is None or method in ("best_of_n", "weighted_vote"):
-        return replace(trace.meter, seconds=sum(seconds))
-    meter = Meter(**{key: drawn[key] for key in Meter.__dataclass_fields__} | {"seconds": seconds[0]})
-    if method == "vote":
-        return meter
-    first = sum(node.tokens for node in trace.nodes[1:] if not any(node.path))
-    saved = meter.policy_decode - first
-    share = first / meter.policy_decode if meter.policy_decode else 1.0
-    return replace(meter, policy_decode=first, flops=meter.flops - saved * costs.flops_per_token, seconds=share * meter.seconds)
-
-
-def _steps(problem: Problem, trace: SearchTrace, swapped: dict[int, float]) -> list[list[Any]]:
-    """`[reward, label, kind, reward with another picture or null]` for every distinct scored step or answer that the truth can judge."""
-    rows: list[list[Any]] = []
-    for node in trace.nodes:
-        label, kind = _truth(problem, trace, node) if node.reward is not None else (None, "")
-        if label is not None:
-            rows.append([node.reward, label, kind, swapped.get(node.id)])
-    return rows
-
-
-def _truth(problem: Problem, trace: SearchTrace, node: Node) -> tuple[int | None, str]:
-    if node.answer is not None:
-        return int(grade(problem, node.answer).right), "answer"
-    verdict = check(problem, trace.chain(node).steps[-1])
-    return verdict.label, verdict.kind
+def _name(problem: Problem) -> str:
+    """The problem's id as the name of a file: a benchmark's may hold a slash."""
+    return quote(problem.id, safe=" ")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+_DRAWS_AT_ONCE = 100  # of a bootstrap: memory stays at 8 bytes x 100 x problems
 
 
 class Interval(NamedTuple):
@@ -193,7 +194,8 @@ def bootstrap_mean(values: ArrayLike, rng: np.random.Generator, draws: int = 200
     sample = _floats(values)
     if not sample.size:
         raise ValueError("no values to resample")
-    means = [sample[rng.integers(sample.size, size=sample.size)].mean() for _ in range(draws)]
+    sizes = [min(_DRAWS_AT_ONCE, draws - done) for done in range(0, draws, _DRAWS_AT_ONCE)]
+    means = np.concatenate([sample[rng.integers(sample.size, size=(size, sample.size))].mean(axis=1) for size in sizes])
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(float(sample.mean()), float(low), float(high))
 

@@ -305,7 +305,7 @@ def test_eval_gives_the_contract_and_goes_on(capsys: Captured, tmp_path: Path) -
     assert cos(capsys, *words, "--limit", "6")["problems"] == 6
     assert (tmp_path / "e" / "records.jsonl").read_bytes().startswith(before)
     assert cos(capsys, *words, "--limit", "3") == first
-    assert "holds a run with other settings (settings)" in mistake(capsys, *words, "--n", "5")
+    assert "holds a run with other settings (n)" in mistake(capsys, *words, "--n", "5")
 
 
 def test_train_takes_recipes_and_flags(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,23 +8,31 @@ import math
 import random
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_models import LOOK, tiny
 
+from cos.__main__ import main
 from cos.answers import match
 from cos.chain import Problem
 from cos.errors import UserError
 from cos.evaluate import Plan, evaluate
+from cos.meter import Meter
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.problems import chain, corrupt, draw, problems
-from cos.protocols import Costs, Prompt
+from cos.protocols import Costs, Draw, Piece, Prompt
+from cos.rewards.step_tag import StepTagScorer
 from cos.search.methods import Settings
 from cos.search.scheduler import solve
-from cos.search.trace import SearchTrace
-from cos.summary import summarise, table
+from cos.search.select import select
+from cos.search.trace import SearchTrace, without_times
+from cos.summary import COSTS, by_budget, points, summarise
+from cos.tables import table
 from cos.template import pieces
+from cos.truths import Truth
 
 SETTINGS = Settings(n=6, width=2, seed=3)
 PROBLEMS = problems("all:test", 9)
@@ -44,7 +52,7 @@ def world_policy(known: Sequence[Problem] = PROBLEMS) -> ScriptedPolicy:
         fitting = [chain_of for chain_of in written(prompt.question) if tuple(chain_of[: len(texts)]) == texts]
         return rng.choice(fitting)[len(texts)]
 
-    return ScriptedPolicy(script, costs=Costs(flops_per_token=10.0, flops_per_image=1000.0))
+    return ScriptedPolicy(script, costs=Costs(flops_per_token=10.0, flops_per_image=1000.0, kv_bytes_per_token=5.0))
 
 
 def by_picture(prompt: Prompt, texts: tuple[str, ...]) -> float:
@@ -61,12 +69,12 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 def test_with_the_truth_as_reward_search_finds_what_the_pool_holds(records: list[dict[str, Any]]) -> None:
     assert [row["problem"] for row in records] == [problem.id for problem in PROBLEMS]
-    assert 0 < sum(row["methods"]["sample"]["right"] for row in records) < len(records)
+    assert 0 < sum(row["methods"]["sample"]["6"]["right"] for row in records) < len(records)
     for row in records:
         assert row["pool"]["n"] == 6
-        assert row["methods"]["best_of_n"]["right"] == (row["pool"]["right"] > 0)
+        assert row["methods"]["best_of_n"]["6"]["right"] == (row["pool"]["right"] > 0)
         for method in row["methods"].values():
-            assert method["right"] == match(method["answer"], row["gold"])
+            assert method["6"]["right"] == match(method["6"]["answer"], row["gold"])
 
 
 def test_the_oracle_knows_every_step(records: list[dict[str, Any]]) -> None:
@@ -79,42 +87,111 @@ def test_the_oracle_knows_every_step(records: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_costs_and_answers_are_those_of_the_method_alone(tmp_path: Path, method: str) -> None:
-    scorer = ScriptedScorer(costs=Costs(flops_per_token=3.0))
-    (row,) = evaluate(Plan(PROBLEMS[:1], METHODS, SETTINGS), world_policy(), scorer, tmp_path / "r.jsonl")
-    alone = solve(Prompt(PROBLEMS[0].question, draw(PROBLEMS[0])), world_policy(), scorer, method, SETTINGS)
-    found = row["methods"][method]
-    assert found["answer"] == alone.answer
-    assert found["tokens"] == alone.meter.tokens
-    assert found["flops"] == pytest.approx(alone.meter.flops)
-    assert found["seconds"] >= 0
+    scorer = ScriptedScorer(costs=Costs(flops_per_token=3.0, flops_per_image=7.0, kv_bytes_per_token=2.0))
+    problem, ns = PROBLEMS[1], (1, 2, 5, 9)
+    (row,) = evaluate(Plan([problem], METHODS, SETTINGS, budgets=ns), world_policy(), scorer, tmp_path / "r.jsonl")
+    for n in ns:
+        settings = replace(SETTINGS, n=n)
+        alone = solve(Prompt(problem.question, draw(problem)), world_policy(), scorer, method, settings)
+        found = row["methods"][method][str(n)]
+        assert found["answer"] == alone.answer
+        assert {key: found[key] for key in COSTS if key != "seconds"} == pytest.approx(
+            {key: value for key, value in alone.meter.to_json().items() if key != "seconds"}
+        )
+        assert found["seconds"] >= 0
+
+
+def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = without_times(rows)
+    return found
+
+
+def test_two_runs_are_the_same(tmp_path: Path, records: list[dict[str, Any]]) -> None:
+    plan = Plan(PROBLEMS, METHODS, SETTINGS, block=9, traces=tmp_path / "traces")
+    assert untimed(evaluate(plan, world_policy(), None, tmp_path / "records.jsonl")) == untimed(records)
 
 
 def test_a_killed_run_goes_on_without_loss_or_double(tmp_path: Path, records: list[dict[str, Any]]) -> None:
-    def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [
-            {
-                **row,
-                "methods": {
-                    name: {key: value for key, value in method.items() if key != "seconds"} for name, method in row["methods"].items()
-                },
-            }
-            for row in rows
-        ]
-
-    path, calls = tmp_path / "records.jsonl", list[tuple[int, int]]()
-    evaluate(Plan(PROBLEMS[:5], METHODS, SETTINGS, block=2), world_policy(), None, path)
+    path, calls, traces = tmp_path / "records.jsonl", list[tuple[int, int]](), tmp_path / "traces"
+    evaluate(Plan(PROBLEMS[:5], METHODS, SETTINGS, block=2, traces=traces), world_policy(), None, path)
     path.write_bytes(path.read_bytes()[:-40])  # killed while it wrote the fifth
-    again = evaluate(Plan(PROBLEMS, METHODS, SETTINGS, block=3), world_policy(), None, path, lambda *done: calls.append(done))
+    plan = Plan(PROBLEMS, METHODS, SETTINGS, block=3, traces=traces)
+    again = evaluate(plan, world_policy(), None, path, lambda *done: calls.append(done))
     assert untimed(again) == untimed([{key: row[key] for key in again[0]} for row in records])
     assert calls == [(4, 9), (7, 9), (9, 9)]
     assert len(path.read_text("utf-8").splitlines()) == len(PROBLEMS)
 
 
+# Pools ----------------------------------------------------------------------------------------------------------------------------
+
+
+class Counted(ScriptedPolicy):
+    """Counts what is asked of it."""
+
+    draws = opened = 0
+
+    def draw(self, requests: Sequence[Draw]) -> list[list[Piece]]:
+        self.draws += len(requests)
+        return super().draw(requests)
+
+
+def pooled(path: Path, methods: Sequence[str], limit: int, policy: ScriptedPolicy, problems: Sequence[Problem] = PROBLEMS) -> list[Any]:
+    plan = Plan(problems[:limit], methods, SETTINGS, budgets=(1, 4), pool_n=8, pools=path / "pool", block=4)
+    return evaluate(plan, policy, ScriptedScorer(), path / f"{len(methods)}-{limit}" / "records.jsonl")
+
+
+def test_a_pool_is_drawn_once_and_serves_every_selector_and_later_runs(tmp_path: Path) -> None:
+    first, second, third = (Counted(world_policy().script) for _ in range(3))
+    pooled(tmp_path, ("vote", "best_of_n", "weighted_vote"), 5, first)
+    assert first.draws == 5 * 8
+    again = pooled(tmp_path, ("vote", "best_of_n"), 9, second)
+    assert second.draws == 4 * 8  # the four problems that had none
+    for row in again:
+        trace = SearchTrace.load(tmp_path / "2-9" / row["methods"]["vote"]["4"]["trace"])
+        assert (trace.problem, trace.method, trace.settings["n"]) == (row["problem"], "best_of_n", 8)
+        assert row["pool"]["n"] == 8 and row["pool"]["answered"] == sum(leaf.count for leaf in trace.pool())
+        assert row["pool"]["votes"] == [int(match(select(trace, "vote", n=k), row["gold"])) for k in range(1, 9)]
+    alone = evaluate(Plan(PROBLEMS, ("vote", "best_of_n"), SETTINGS, budgets=(1, 4), pool_n=8), third, ScriptedScorer(), tmp_path / "r")
+    told = [{**row, "methods": {m: {n: without(r, "trace") for n, r in ns.items()} for m, ns in row["methods"].items()}} for row in again]
+    assert untimed(told) == untimed(alone)
+
+
+def without(row: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != key}
+
+
+def test_a_pool_of_another_problem_is_not_taken(tmp_path: Path) -> None:
+    pooled(tmp_path, ("vote",), 2, world_policy())
+    changed = [replace(problem, answer="no such thing") for problem in PROBLEMS]
+    policy = Counted(world_policy().script)
+    (row,) = pooled(tmp_path, ("best_of_n",), 1, policy, changed)
+    assert policy.draws == 8 and row["pool"]["right"] == 0
+
+
+def test_live_searches_run_at_every_budget_and_one_chain_once(tmp_path: Path) -> None:
+    policy = Counted(world_policy().script)
+    plan = Plan(PROBLEMS[:1], ("greedy", "step_greedy"), SETTINGS, budgets=(4, 2), traces=tmp_path)
+    (row,) = evaluate(plan, policy, ScriptedScorer(), tmp_path / "r.jsonl")
+    assert row["methods"]["greedy"]["2"] == row["methods"]["greedy"]["4"]
+    assert row["methods"]["step_greedy"]["2"]["tokens"] < row["methods"]["step_greedy"]["4"]["tokens"]
+    for n in (2, 4):
+        assert SearchTrace.load(tmp_path / row["methods"]["step_greedy"][str(n)]["trace"]).settings["n"] == n
+
+
+def test_prompts_are_read_once_a_block_and_closed(tmp_path: Path) -> None:
+    vlm = tiny(look=LOOK)
+    scorer, policy = StepTagScorer(vlm), world_policy()
+    plan = Plan(PROBLEMS[:3], ("vote", "step_beam", "step_greedy"), Settings(n=2, width=1), budgets=(1, 2))
+    evaluate(plan, policy, scorer, tmp_path / "r.jsonl")
+    assert scorer.forwards["vision"] == 3
+    assert policy.tree.places == {} and not scorer._prompts.nodes
+
+
 def test_traces_are_kept(tmp_path: Path) -> None:
     evaluate(Plan(PROBLEMS[:2], ("vote", "step_beam"), SETTINGS, traces=tmp_path), world_policy(), None, tmp_path / "r.jsonl")
-    names = {f"{problem.id}.{method}.json" for problem in PROBLEMS[:2] for method in ("best_of_n", "step_beam")}
+    names = {f"{problem.id}.{method}.6.json" for problem in PROBLEMS[:2] for method in ("best_of_n", "step_beam")}
     assert {path.name for path in tmp_path.glob("*.json")} == names
-    assert SearchTrace.load(tmp_path / f"{PROBLEMS[0].id}.step_beam.json").gold == PROBLEMS[0].answer
+    assert SearchTrace.load(tmp_path / f"{PROBLEMS[0].id}.step_beam.6.json").gold == PROBLEMS[0].answer
 
 
 def test_another_picture_is_one_of_the_same_world_and_changes_rewards_only(tmp_path: Path) -> None:
@@ -123,7 +200,7 @@ def test_another_picture_is_one_of_the_same_world_and_changes_rewards_only(tmp_p
     records = evaluate(plan, world_policy(), scorer, tmp_path / "r.jsonl")
     for index, problem in enumerate(PROBLEMS):
         other = PROBLEMS[(index + 3) % len(PROBLEMS)]  # three worlds in turn
-        trace = SearchTrace.load(tmp_path / f"{problem.id}.best_of_n.json")
+        trace = SearchTrace.load(tmp_path / f"{problem.id}.best_of_n.6.json")
         wanted = [
             by_picture(Prompt("", draw(other)), tuple(above.text for above in trace.line(node)))
             for node in trace.nodes
@@ -141,6 +218,10 @@ def test_what_cannot_be_evaluated_is_said() -> None:
         Plan(PROBLEMS, ("weighted_vote",), Settings(aggregator="log_odds"))
     with pytest.raises(UserError, match="nothing to evaluate"):
         Plan([])
+    with pytest.raises(UserError, match="n is 1, 8; it must be 1 or more, and a pool of 4"):
+        Plan(PROBLEMS, budgets=(8, 1), pool_n=4)
+    with pytest.raises(UserError, match="n is 0, 8"):
+        Plan(PROBLEMS, budgets=(8, 0))
 
 
 def test_the_oracle_looks_at_no_picture(tmp_path: Path) -> None:
@@ -156,14 +237,37 @@ def test_a_policy_that_always_fails_stops_the_run(tmp_path: Path) -> None:
         evaluate(Plan(PROBLEMS[:2]), ScriptedPolicy(broken), None, tmp_path / "r.jsonl")
 
 
+def test_the_verb_with_several_budgets_and_a_pool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["eval", "--set", "all:test", "--limit", "6", "--policy", "scripted", "--reward", "scripted", "--n", "4,1", "--pool", "8"]
+    assert main([*words, "--methods", "vote,step_beam", "--out", str(tmp_path / "a")]) == 0
+    text = capsys.readouterr().out
+    assert (tmp_path / "a" / "table.txt").read_text("utf-8") in text and "pass@8" in text
+    assert (tmp_path / "a" / "curves.html").stat().st_size > 1e6  # with Plotly inside, so that it opens anywhere
+    (pool,) = tmp_path.glob("pool-all-test-*")
+    files = {file: file.stat().st_mtime_ns for file in pool.glob("*.jsonl")}
+    assert len(files) == 6
+    assert main([*words, "--methods", "best_of_n", "--out", str(tmp_path / "b"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n"], found["pool_n"], [*found["budgets"]]) == ([1, 4], 8, ["1", "4"])
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.glob("pool-*/*.jsonl")} == files
+    assert main([*words, "--seed", "1", "--methods", "vote", "--out", str(tmp_path / "c")]) == 0
+    assert len([*tmp_path.glob("pool-*")]) == 2
+    capsys.readouterr()
+    assert main([*words[:-1], "2", "--methods", "vote", "--out", str(tmp_path / "d")]) == 2
+    assert "a pool of 2 must hold as many" in capsys.readouterr().err and not (tmp_path / "d").exists()
+    assert main([*words, "--n", "4,x"]) == 2
+    assert "'4,x' is no number, nor numbers with commas between" in capsys.readouterr().err
+
+
 # The summary, by hand -------------------------------------------------------------------------------------------------------------
 
 
 def record(world: str, right: int, best: bool, vote: bool, answer: str | None = "1", steps: Sequence[Sequence[Any]] = ()) -> dict[str, Any]:
-    cost = {"tokens": 10, "flops": 2.0, "seconds": 0.5}
-    methods = {"vote": {"answer": answer, "right": vote, **cost}, "best_of_n": {"answer": "1", "right": best, **cost}}
-    pool = {"n": 4, "answered": 3, "right": right}
-    return {"problem": world, "world": world, "level": 1, "gold": "1", "pool": pool, "methods": methods, "steps": [list(s) for s in steps]}
+    cost = Meter(policy_decode=6, reward_step=4, flops=2.0, seconds=0.5).to_json()
+    methods = {"vote": {"4": {"answer": answer, "right": vote, **cost}}, "best_of_n": {"4": {"answer": "1", "right": best, **cost}}}
+    pool = {"n": 4, "answered": 3, "right": right, "votes": [0, 1, 0, int(vote)], "vote_flops": [1.0, 1.5, 2.5, 3.0]}
+    head = {"problem": world, "world": world, "level": 1, "kind": "sum", "gold": "1"}
+    return {**head, "pool": pool, "methods": methods, "steps": [list(s) for s in steps]}
 
 
 BY_HAND = [
@@ -213,4 +317,88 @@ def test_groups_and_text() -> None:
     assert summary["worlds"]["a"]["pass_at_n"] == 1.0 and summary["worlds"]["b"]["methods"]["best_of_n"]["accuracy"] == 0.5
     assert summary["levels"]["1"]["problems"] == 4
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
-    assert "best_of_n - vote: +50.0%" in table(summary)
+    text = table(summary)
+    assert "n=4: best_of_n - vote +50.0%" in text and "b (2): pass@4 50.0%, vote 0.0%, best_of_n 50.0%" in text
+
+
+def several() -> list[dict[str, Any]]:
+    """Ten problems, n of 1 and 4: at 4 the rewarded method has 8 right, the vote 2 of 4 chains or of 2 none."""
+    rows = []
+    for index in range(10):
+        row = record("a", 2, index < 8, index < 2)
+        steps = [[1, 1], [1, int(index < 5)]] if index else [[1, 0]]
+        row["methods"] = {name: {"1": {**ns["4"], "flops": 0.5}, "4": ns["4"]} for name, ns in row["methods"].items()}
+        row["methods"]["step_beam"] = {n: {**result, "survival": steps} for n, result in row["methods"]["best_of_n"].items()}
+        row["methods"]["greedy"] = {"1": row["methods"]["vote"]["1"], "4": row["methods"]["vote"]["1"]}
+        rows.append(row)
+    return rows
+
+
+def test_several_budgets_nest() -> None:
+    summary = summarise(several())
+    assert (summary["n"], summary["pool_n"], [*by_budget(summary)]) == ([1, 4], 4, [1, 4])
+    assert not {"methods", "paired", "worlds", "levels", "pass_at_n"} & set(summary)
+    assert {n: row["pass_at_n"] for n, row in by_budget(summary).items()} == {1: 0.5, 4: 1.0}  # 2 of 4 are right everywhere
+    assert [(row["method"], row["n"]) for row in points(summary)] == [
+        *(("vote", 1), ("best_of_n", 1), ("step_beam", 1), ("greedy", 1)),
+        *(("vote", 4), ("best_of_n", 4), ("step_beam", 4)),
+    ]
+    compared = [(row["ours"], row["theirs"]) for row in summary["budgets"]["4"]["paired"]]
+    assert compared == [
+        *(("best_of_n", "vote"), ("step_beam", "vote"), ("greedy", "vote")),
+        *(("step_beam", "best_of_n"), ("greedy", "best_of_n")),
+    ]
+    # Holm over all ten comparisons: six have p = 2 / 2^6 (6 problems one way), the smallest is multiplied by 10
+    assert {round(row["p_holm"], 6) for n in "14" for row in summary["budgets"][n]["paired"] if row["difference"]} == {0.3125}
+
+
+def test_a_vote_of_equal_cost() -> None:
+    summary = summarise(several())
+    rows = {(row["method"], row["n"]): row for row in summary["equal_flops"]}
+    assert [*rows] == [("best_of_n", 1), ("step_beam", 1), ("best_of_n", 4), ("step_beam", 4)]
+    cheap, dear = rows["best_of_n", 1], rows["best_of_n", 4]
+    assert (cheap["vote_n"], cheap["vote_flops"], cheap["vote_accuracy"]) == (1, 1.0, 0.0)  # 0.5 is less than any vote costs
+    assert (dear["vote_n"], dear["vote_flops"], dear["vote_accuracy"]) == (3, 2.5, 0.0)  # of 1, 1.5, 2.5 and 3 the first with at least 2
+    assert dear["difference"] == pytest.approx(0.8) and not dear["capped"]
+    assert dear["p"] == pytest.approx(2 / 2**8) and dear["p_holm"] == pytest.approx(4 * 2 / 2**8)
+    text = table(summary)
+    assert "equal FLOPs: best_of_n at n=4 - vote of 3 +80.0%" in text and text.count("better than voting") == 2
+
+
+def test_where_the_pool_is_cheaper_the_vote_is_capped_and_without_flops_there_is_none() -> None:
+    rows = several()
+    for row in rows:
+        row["methods"]["best_of_n"]["4"]["flops"] = 9.0
+    assert [row["vote_n"] for row in summarise(rows)["equal_flops"] if row["capped"]] == [4]
+    for row in rows:
+        row["pool"]["vote_flops"] = [0.0] * 4
+    assert summarise(rows)["equal_flops"] == []
+
+
+def test_survival_of_right_paths() -> None:
+    found = summarise(several())["budgets"]["4"]["methods"]
+    assert found["step_beam"]["survival"] == [{"depth": 1, "drawn": 1.0, "kept": 0.9}, {"depth": 2, "drawn": 1.0, "kept": 0.4}]
+    assert "survival" not in found["best_of_n"]
+
+
+def test_survival_in_a_search_that_prunes_a_right_path() -> None:
+    problem = PROBLEMS[0]
+    right = chain(problem, random.Random(1))
+    first = len(pieces(right)) - 1
+
+    def rule(prompt: Prompt, texts: tuple[str, ...]) -> float:
+        """Likes the last step of the right chain least of all."""
+        return 0.1 if texts[-1] == pieces(right)[first - 1] else 0.9
+
+    scripts = [pieces(right), *(pieces(corrupt(problem, right, random.Random(i))) for i in range(30))]
+    wrong = next(s for s in scripts if s[: first - 1] == scripts[0][: first - 1] and s[first - 1] != scripts[0][first - 1])
+
+    def script(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
+        options = [s for s in (scripts[0], wrong) if tuple(s[: len(texts)]) == texts]
+        return options[rng.randrange(len(options))][len(texts)]
+
+    search = solve(Prompt(problem.question), ScriptedPolicy(script), ScriptedScorer(rule), "step_greedy", Settings(n=8))
+    found = Truth(problem).survival(search)
+    assert found[: first - 1] == [[1, 1]] * (first - 1)
+    assert found[first - 1] == [1, 0]  # drawn, and pruned for its reward
+    assert all(row == [0, 0] for row in found[first:])

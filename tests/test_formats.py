@@ -109,11 +109,13 @@ def test_evaluations(tmp_path: Path, swap: bool) -> None:
         valid("eval", row)
 
 
-@pytest.mark.parametrize("more", [[], ["--swap-images"], ["--methods", "greedy,best_of_n,vote"]])
+@pytest.mark.parametrize("more", [[], ["--swap-images"], ["--methods", "greedy,best_of_n,vote"], ["--n", "1,3", "--traces"]])
 def test_summaries(tmp_path: Path, more: list[str]) -> None:
     models = ["--policy", "scripted", "--reward", "scripted", "--n", "4", "--out", str(tmp_path)]
     assert main(["eval", "--set", "all:test", "--limit", "6", *models, *more]) == 0
     valid("evaluation", *records(tmp_path / "summary.json"))
+    for row in records(tmp_path / "records.jsonl"):
+        valid("eval", row)
 
 
 @pytest.mark.parametrize("method", METHODS)

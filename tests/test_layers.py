@@ -72,7 +72,18 @@ BANNED: dict[str, tuple[str, ...]] = {
 }
 """Outside packages that a layer must not import."""
 
-SHARED_IN_APP = ("workbench.session", "workbench.theme", "workbench.plots", "workbench.render")
+SHARED_IN_APP = (
+    "workbench.session",
+    "workbench.theme",
+    "workbench.plots",
+    "workbench.render",
+    "workbench.inputs",
+    "workbench.limits",
+    "workbench.runs",
+    "workbench.parts",
+    "workbench.estimate",
+    "workbench.export",
+)
 """What a page may import of the workbench. Every other module but `workbench.ui` is a page; no page imports a page."""
 
 

@@ -6,10 +6,11 @@ accuracy_by_cost([{"method": "vote", "n": 16, "accuracy": 0.43, "ci95": [0.39, 0
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from cos.search.trace import SearchTrace
 
@@ -68,6 +69,25 @@ def accuracy_by_cost(rows: Iterable[Mapping[str, Any]], cost: str = "tokens", *,
     figure.update_xaxes(title=_COSTS.get(cost, cost), type="linear" if cost == "n" else "log")
     figure.update_yaxes(title="accuracy", tickformat=".0%")
     return styled(figure, dark=dark)
+
+
+def accuracy_curves(rows: Sequence[Mapping[str, Any]], ceiling: Mapping[int, float] | None = None, *, dark: bool = False) -> go.Figure:
+    """Accuracy against N and against FLOPs, side by side; rows as in `accuracy_by_cost`, with both costs. `ceiling`: N -> pass@N."""
+    figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.03)
+    for column, cost in enumerate(("n", "flops"), start=1):
+        part = accuracy_by_cost([row for row in rows if row[cost] > 0], cost, dark=dark)
+        for trace in part.data:
+            trace.update(legendgroup=trace.name, showlegend=column == 1)
+            figure.add_trace(trace, row=1, col=column)
+        figure.update_xaxes(title=_COSTS[cost], type="log", row=1, col=column)
+    if ceiling:
+        line = {"dash": "dot", "width": 1, "color": "#8a8f8c"}
+        figure.add_scatter(x=list(ceiling), y=list(ceiling.values()), name="pass@N", mode="lines", line=line, row=1, col=1)
+    counts = sorted({row["n"] for row in rows} | {*(ceiling or ())})
+    figure.update_xaxes(tickvals=counts, ticktext=[str(n) for n in counts], row=1, col=1)
+    figure.update_yaxes(title="accuracy", tickformat=".0%", row=1, col=1)
+    figure.update_yaxes(tickformat=".0%")
+    return styled(figure, dark=dark, height=420)
 
 
 def styled(figure: go.Figure, *, dark: bool = False, height: int = 300) -> go.Figure:

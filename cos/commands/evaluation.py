@@ -1,17 +1,23 @@
 """`cos eval`: compare methods on one pool of chains, and by live search, over a set of problems.
 
-example: cos eval --set all:test --limit 600 --methods greedy,vote,best_of_n,weighted_vote,step_beam --n 16 --json
+example: cos eval --set all:test --limit 600 --methods greedy,vote,best_of_n,weighted_vote,step_beam --n 1,4,16,64 --pool --json
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from cos.commands.options import Outcome, Progress, add_models, add_search, need, settings
 from cos.errors import UserError
+
+_POOL = 64
+_SAMPLING = ("temperature", "top_p", "max_tokens", "max_steps")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,36 +26,81 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=100, help="number of problems (100)")
     parser.add_argument("--methods", default="greedy,vote,best_of_n,weighted_vote,step_greedy,step_beam", help="names with commas between")
     add_models(parser)
-    add_search(parser)
+    add_search(parser, n=whole_numbers)
+    parser.add_argument(
+        "--pool",
+        nargs="?",
+        type=int,
+        const=_POOL,
+        metavar="N",
+        help=f"draw N chains a problem ({_POOL}) and keep them beside DIR, for later runs of the same models on the same problems",
+    )
     parser.add_argument("--out", metavar="DIR", help="folder of the records, where a killed run goes on (runs/eval-...)")
     parser.add_argument("--block", type=int, default=32, help="problems at once (32)")
     parser.add_argument("--traces", action="store_true", help="keep every search under DIR/traces")
     parser.add_argument("--swap-images", action="store_true", help="also score with another problem's picture: does the reward model look?")
 
 
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """`16`, or several with commas between: `1,4,16`."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, nor numbers with commas between") from None
+
+
 def run(args: argparse.Namespace) -> Outcome:
     """Make the records that are missing, then the summary of all."""
     need(args, set="--set")
-    chosen = settings(args)
     from cos.evaluate import Plan, evaluate
     from cos.loading import fingerprint, load_policy, load_scorer
     from cos.problems import problems
     from cos.runs import Run
-    from cos.store import dump, write
-    from cos.summary import summarise, table
+    from cos.store import write
+    from cos.summary import summarise
+    from cos.tables import table
 
-    methods = [name.strip() for name in args.methods.split(",") if name.strip()]
+    ns, args.n = sorted(set(args.n)), max(args.n)
+    chosen, methods = settings(args), [name.strip() for name in args.methods.split(",") if name.strip()]
     if args.limit < 1:
         raise UserError(f"--limit is {args.limit}; it must be 1 or more")
     drawn = problems(args.set, args.limit, args.seed)
     models = {"policy": fingerprint(args.policy, "policy"), "reward": fingerprint(args.reward, "reward")}
-    config = {"set": args.set, "methods": methods, **models, "settings": asdict(chosen), "swap_images": args.swap_images}
-    out = Path(args.out or f"runs/eval-{args.set.replace(':', '-')}-{hashlib.sha256(dump(config).encode()).hexdigest()[:8]}")
-    plan = Plan(drawn, methods, chosen, args.swap_images, args.block, out / "traces" if args.traces else None)
+    searched = {key: value for key, value in asdict(chosen).items() if key != "n"}
+    config = {"set": args.set, "methods": methods, **models, "n": ns, "pool": args.pool, "settings": searched}
+    config["swap_images"] = args.swap_images
+    out = Path(args.out or _folder("runs/eval", args.set, config))
+    made_of = {"set": args.set, **models, "n": args.pool, **{key: getattr(chosen, key) for key in _SAMPLING}}
+    pool = _folder(f"{out.parent}/pool", args.set, made_of | {"seed": args.seed}) if args.pool else None
+    plan = Plan(drawn, methods, chosen, args.swap_images, args.block, out / "traces" if args.traces else None, ns, args.pool or 0, pool)
     policy = load_policy(args.policy)
     scorer = None if args.reward == "oracle" else load_scorer(args.reward)
+    if pool:
+        Run.start(pool, made_of, args.seed)
     Run.start(out, config, args.seed)
     summary = summarise(evaluate(plan, policy, scorer, out / "records.jsonl", Progress("eval")), args.seed)
     result = {"set": args.set, "policy": args.policy, "reward": args.reward, **summary, "out": str(out)}
     write(out / "summary.json", "evaluation", [result])
-    return Outcome(result, table(summary))
+    text = table(summary)
+    (out / "table.txt").write_text(text + "\n", "utf-8")
+    if len(ns) > 1:
+        _figure(summary, out)
+    return Outcome(result, f"{text}\n{out}")
+
+
+def _folder(start: str, name: str, config: Mapping[str, Any]) -> Path:
+    """A folder that is the same for the same settings, and for no others."""
+    from cos.store import dump
+
+    return Path(f"{start}-{name.replace(':', '-')}-{hashlib.sha256(dump(config).encode()).hexdigest()[:8]}")
+
+
+def _figure(summary: dict[str, Any], out: Path) -> None:
+    """Accuracy against n and against FLOPs: `curves.html`, and `curves.png` where kaleido and a Chrome are there to draw it."""
+    from cos.summary import points
+    from workbench.plots import accuracy_curves
+
+    figure = accuracy_curves(points(summary), {int(n): share for n, share in summary["pass_at"].items()})
+    figure.write_html(out / "curves.html", include_plotlyjs=True)
+    with contextlib.suppress(ImportError, RuntimeError, ValueError):
+        figure.write_image(out / "curves.png", scale=2)

@@ -60,9 +60,9 @@ def add_models(parser: argparse.ArgumentParser, *, policy: bool = True) -> None:
     parser.add_argument("--reward", default="embedded", help="embedded, scripted, oracle, confidence, a folder or a Hub id (embedded)")
 
 
-def add_search(parser: argparse.ArgumentParser) -> None:
-    """The options of `Settings`, with its defaults."""
-    parser.add_argument("--n", type=int, default=Settings.n, help=f"chains, or candidates a round ({Settings.n})")
+def add_search(parser: argparse.ArgumentParser, *, n: Callable[[str], Any] = int) -> None:
+    """The options of `Settings`, with its defaults. `n` reads --n, where a verb takes more than one number."""
+    parser.add_argument("--n", type=n, default=str(Settings.n), help=f"chains, or candidates a round ({Settings.n})")
     parser.add_argument("--width", type=int, default=Settings.width, help=f"live paths of a beam ({Settings.width})")
     for name, meaning in _SEARCH.items():
         default = getattr(Settings, name)
@@ -121,7 +121,7 @@ def _fitting(action: argparse.Action, value: Any, where: str) -> Any:
     try:
         fitting = convert(str(value))
     except (ValueError, argparse.ArgumentTypeError):
-        raise UserError(f"{where} is {value!r}; {getattr(convert, '__name__', 'another kind')} is needed") from None
+        raise UserError(f"{where} is {value!r}; {getattr(convert, '__name__', 'another kind').replace('_', ' ')} is needed") from None
     if action.choices is not None and fitting not in action.choices:
         raise UserError(f"{where} is {value!r}; take one of {', '.join(map(str, action.choices))}")
     return fitting
