@@ -23,6 +23,17 @@ _SEARCH = {
     "max_steps": "a path with more steps is cut",
     "aggregator": "makes one number of a chain's rewards",
     "step_aggregator": "ranks the paths of a step search",
+    "selector": "chooses among the finished paths of a step search: best_of_n, weighted_vote or vote",
+    "granularity": "steps that a step search draws between two selections",
+    "anneal": "annealed_beam: each round's width is this times the one before, but not under --width",
+    "lookahead": "lookahead: steps drawn ahead of each candidate",
+    "softmax_temperature": "rebase: of the softmax that shares out the draws",
+    "output": "particle: the best finished path, or one sampled by weight",
+    "exploration": "mcts: the constant of PUCT",
+    "value": "mcts: what a new node is worth, by reward or rollout",
+    "threshold": "retrace: a reward under it counts as wrong",
+    "retraces": "retrace: times that it may go back",
+    "certainty": "adaptive_n: stop when a right chain is this likely among those drawn",
 }
 
 

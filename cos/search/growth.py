@@ -15,7 +15,8 @@ from typing import Any, Literal
 from cos.errors import UserError
 from cos.meter import Meter
 from cos.protocols import Costs, Draw, Opened, Piece, Prompt, Read, Scored, ToRead, ToScore
-from cos.search.methods import METHODS, ONE_CHAIN, Asking, Decide, Expand, Request, Score, Settings
+from cos.search.asking import Asking, Decide, Expand, Request, Score, Settings
+from cos.search.methods import METHODS, ONE_CHAIN
 from cos.search.reading import Held, image_reference, read_given, read_node
 from cos.search.select import Choice, choose
 from cos.search.trace import SCHEMA, Node, SearchTrace
@@ -236,6 +237,7 @@ class Growth:
         self.phase = "done"
 
     def _draw(self, ask: Expand, node: Node, number: int) -> Draw:
+        left = max(1, self.settings.max_steps + 1 - node.depth)  # the answer is a piece too
         return Draw(
             parent=self.policy.handles[node.id],
             seed=self.settings.seed,
@@ -243,8 +245,8 @@ class Growth:
             temperature=self.settings.temperature if ask.temperature is None else ask.temperature,
             top_p=self.settings.top_p,
             max_tokens=self.settings.max_tokens,
-            max_steps=self.settings.max_steps + 1 - node.depth if ask.to == "answer" else 1,  # the answer is a piece too
-            to=ask.to,
+            max_steps=left if ask.to == "answer" else min(ask.steps, left),
+            to="answer" if ask.steps > 1 else ask.to,
         )
 
     def _hang(
@@ -262,8 +264,10 @@ class Growth:
             else:
                 goes_on = index < len(pieces) - 1
                 above, node = node, read_node(node, path, piece, len(self.trace.nodes) + len(news), self.round, self.settings)
-                if node.status == "open" and to == "answer":
-                    node.status, node.why = ("kept", "") if goes_on else ("cut", "drawing ended before an answer")
+                if node.status == "open" and goes_on:
+                    node.status = "kept"
+                elif node.status == "open" and to == "answer":
+                    node.status, node.why = "cut", "drawing ended before an answer"
                 self.below[node.id] += goes_on  # the place of its first child is taken by the stream of this draw
                 self.policy.handles[node.id], self.known[above.id, piece.text, piece.ending] = piece.handle, node
                 news.append(node)

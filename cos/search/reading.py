@@ -10,7 +10,7 @@ from typing import Any
 
 from cos.errors import UserError
 from cos.protocols import Costs, Ending, Handle, Opened, Piece
-from cos.search.methods import Settings
+from cos.search.asking import Settings
 from cos.search.trace import Node
 from cos.template import ANSWER_END, STEP_END, read_piece
 

@@ -10,7 +10,7 @@ A trace is built only by `SearchTrace.apply`, from events; a live view, a file a
 |---|---|
 | start | schema, question, image {path, sha256} or null, method, settings {...}, seed, models {policy, reward}, problem, gold |
 | expanded | nodes [Node as JSON], merged [{into, path, tokens}], meter |
-| scored | rewards [[id, reward]], meter, shown (true: scored after the search for display only, not metered) |
+| scored | rewards [[id, reward]], meter, shown (true: after the search, for display only, not metered), perhaps chances [[id, chance]] |
 | decided | nodes [{id, status, why}] |
 | answered | answer, chosen (id of the leaf), reward (of its answer piece), score (that the choice went by), why |
 | ended | ended (one of ENDINGS), why, meter |
@@ -60,6 +60,8 @@ class Node:
     merged: list[list[int]] = field(default_factory=list)
     """Paths of further draws with the same text below the same parent: one node, scored once; votes count them all."""
     reward: float | None = None
+    chance: float | None = None
+    """The reward as the reward model's calibration reads it, where it has one."""
     status: str = "open"
     why: str = ""
 
@@ -227,6 +229,8 @@ class SearchTrace:
     def _on_scored(self, event: Mapping[str, Any]) -> None:
         for id, reward in event["rewards"]:
             self.nodes[id].reward = reward
+        for id, chance in event.get("chances", []):
+            self.nodes[id].chance = chance
 
     def _on_decided(self, event: Mapping[str, Any]) -> None:
         for row in event["nodes"]:
