@@ -24,13 +24,17 @@ VERBS = {
     "data check": "look at every row and picture of a file of CoS rows",
     "data convert": "CoS rows to other forms and back",
     "sample": "draw a pool of chains for every problem of a set",
+    "label": "a label for every step of a pool's chains",
+    "prefer": "preference pairs of scored chains",
     "train see": "first lessons in seeing for an untrained embedded model",
     "train sft": "fine-tune a policy on chains",
     "train prm": "train a reward model on labelled steps",
+    "train dpo": "a policy learns from pairs of chains",
     "score": "rewards for given chains",
     "solve": "search one question about one picture",
     "eval": "compare methods over a set of problems",
     "trace show": "print a search as a tree",
+    "trace bundle": "searches as one HTML file",
     "env": "versions and devices, for reports of faults",
 }
 MODULES = {"eval": "cos.commands.evaluation"}

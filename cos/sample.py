@@ -42,13 +42,22 @@ def samples(
         yield from _block(policy, problems[start : start + block], picture, how, seed)
 
 
+def prompts(problems: Sequence[Problem], picture: Picture) -> list[Prompt]:
+    """One a problem; each picture is asked for once, however many chains are about it."""
+    pictures: dict[str, Any] = {}
+    for problem in problems:
+        if problem.id not in pictures:
+            pictures[problem.id] = picture(problem)
+    return [Prompt(problem.question, pictures[problem.id]) for problem in problems]
+
+
 def stream(seed: int, name: str) -> int:
     """The seed of the random streams of whatever is called `name`."""
     return zlib.crc32(f"{seed}/{name}".encode())
 
 
 def _block(policy: Policy, problems: Sequence[Problem], picture: Picture, how: Sampling, seed: int) -> list[list[Sample]]:
-    opened = policy.open([Prompt(problem.question, picture(problem)) for problem in problems])
+    opened = policy.open(prompts(problems, picture))
     try:
         pieces = how.max_steps + 1  # the answer is a piece too
         asks = [

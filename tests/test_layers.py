@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 ALSO: dict[str, tuple[str, ...]] = {
     "pictures": ("cos.chain", "cos.scores", "cos.metrics", "cos.search.trace"),
-    "wiring": ("workbench.plots",),  # a figure is drawn in one place, for the app, the notebooks and what a verb leaves in its folder
+    "wiring": ("workbench.plots", "workbench.render"),  # a figure is drawn in one place, for the app, the notebooks and what a verb leaves in its folder
 }
 """Single modules that a layer may import beyond its layers."""
 
