@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from cos.commands.options import Outcome, need, read_yaml
@@ -12,9 +14,12 @@ from cos.errors import UserError
 
 if TYPE_CHECKING:
     from cos.models.vlm import VLM
+    from cos.train.report import Report
 
 Config = TypeVar("Config")
 _SCHEDULE = {"steps": int, "batch": int, "learning_rate": float}
+_WEIGHTS = ("lora_rank", "freeze_vision")
+_TRACKERS = ("none", "tensorboard", "trackio", "wandb")
 
 
 def add_training(parser: argparse.ArgumentParser, new: str) -> None:
@@ -25,6 +30,12 @@ def add_training(parser: argparse.ArgumentParser, new: str) -> None:
     )
     for name, kind in _SCHEDULE.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"of the schedule: {name.replace('_', ' ')}")
+    parser.add_argument("--max-steps", type=int, metavar="N", help="train no more steps than this, whatever the schedule says")
+    parser.add_argument("--report-to", default="none", choices=_TRACKERS, help="send the numbers there too (none)")
+    parser.add_argument(
+        "--lora-rank", type=int, metavar="R", help="of the weights: train adapters of this rank (0: the weights themselves)"
+    )
+    parser.add_argument("--freeze-vision", action="store_true", default=None, help="of the weights: leave the vision tower as it is")
     parser.set_defaults(recipe={}, file="")
 
 
@@ -43,10 +54,16 @@ def config_of(args: argparse.Namespace, kind: type[Config], flags: tuple[str, ..
     args.model, args.out = args.model or args.recipe.get("model"), args.out or args.recipe.get("out")
     need(args, model="--model", out="--out")
     recipe |= {name: getattr(args, name) for name in ("out", *flags) if getattr(args, name) is not None}
-    given = {name: getattr(args, name) for name in _SCHEDULE if getattr(args, name) is not None}
-    if given:
-        recipe["schedule"] = (recipe.get("schedule") or {}) | given
-    return build(kind, recipe, args.file or "the recipe"), str(args.model)
+    for part, names in (("schedule", _SCHEDULE), ("weights", _WEIGHTS)):
+        given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+        if given:
+            recipe[part] = (recipe.get(part) or {}) | given
+    config: Any = build(kind, recipe, args.file or "the recipe")
+    if args.max_steps is not None:
+        if args.max_steps < 1:
+            raise UserError(f"--max-steps is {args.max_steps}; it must be 1 or more")
+        config = replace(config, schedule=replace(config.schedule, steps=min(config.schedule.steps, args.max_steps)))
+    return config, str(args.model)
 
 
 def build(kind: type[Config], row: Any, where: str, default: Any = None) -> Config:
@@ -93,6 +110,9 @@ def model_of(name: str, role: Literal["policy", "reward"]) -> VLM:
     """The model to train, with the tokens that its role needs."""
     from transformers.utils import logging
 
+    from cos.train.processes import processes
+
+    processes()  # where there are several, this gives each its device, before a model is loaded
     logging.disable_progress_bar()
     if name == f"new:{role}":
         from cos.models import embedded
@@ -108,7 +128,18 @@ def model_of(name: str, role: Literal["policy", "reward"]) -> VLM:
     return vlm
 
 
+def reporting(args: argparse.Namespace) -> Report:
+    """Where the numbers go, and the command for the model's card."""
+    from cos.train.report import Report
+
+    return Report(args.report_to, shlex.join(["cos", *sys.argv[1:]]))
+
+
 def report(metrics: dict[str, float], out: str) -> Outcome:
-    """What a training prints."""
+    """What a training prints. Of several processes only the first gets to it."""
+    from cos.train.processes import processes
+
+    if processes().rank:
+        raise SystemExit(0)
     shown = ", ".join(f"{key} {value:.4f}" for key, value in metrics.items()) or "nothing was left to train"
     return Outcome({"metrics": metrics, "run": out, "model": f"{out}/model"}, f"{shown}; the model is in {out}/model")

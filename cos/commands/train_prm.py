@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 
 from cos.commands.options import Outcome
-from cos.commands.recipe import add_training, apply_recipe, config_of, model_of, report
+from cos.commands.recipe import add_training, apply_recipe, config_of, model_of, report, reporting
 
 apply_file = apply_recipe
 
@@ -28,4 +28,4 @@ def run(args: argparse.Namespace) -> Outcome:
     from cos.train import prm
 
     config, name = config_of(args, prm.Config, ("data", "images", "pool"))
-    return report(prm.run(model_of(name, "reward"), config), config.out)
+    return report(prm.run(model_of(name, "reward"), config, reporting(args)), config.out)

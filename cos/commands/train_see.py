@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 
 from cos.commands.options import Outcome
-from cos.commands.recipe import add_training, apply_recipe, config_of, model_of, report
+from cos.commands.recipe import add_training, apply_recipe, config_of, model_of, report, reporting
 
 apply_file = apply_recipe
 
@@ -25,4 +25,4 @@ def run(args: argparse.Namespace) -> Outcome:
     from cos.train import see
 
     config, name = config_of(args, see.Config)
-    return report(see.run(model_of(name, "reward" if name == "new:reward" else "policy"), config), config.out)
+    return report(see.run(model_of(name, "reward" if name == "new:reward" else "policy"), config, reporting(args)), config.out)

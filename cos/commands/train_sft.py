@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 
 from cos.commands.options import Outcome
-from cos.commands.recipe import add_training, apply_recipe, config_of, model_of, report
+from cos.commands.recipe import add_training, apply_recipe, config_of, model_of, report, reporting
 
 apply_file = apply_recipe
 
@@ -27,4 +27,4 @@ def run(args: argparse.Namespace) -> Outcome:
     from cos.train import sft
 
     config, name = config_of(args, sft.Config, ("data", "images"))
-    return report(sft.run(model_of(name, "policy"), config), config.out)
+    return report(sft.run(model_of(name, "policy"), config, reporting(args)), config.out)

@@ -7,14 +7,17 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from PIL import Image
 
 from cos import template
 from cos.chain import Chain
+from cos.errors import UserError
 from cos.models.encode import Encoded, Encoder, Pixels, Turn, merge
 from cos.problems.landmarks import Landmark
+from cos.train.processes import processes
 
 IGNORE = -100
 Picture = Image.Image | str | Path
@@ -83,6 +86,23 @@ class Marks:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """What the sums of a batch's losses are divided by: words and marks with a target. Of a whole batch its own numbers. Of a part of one
+    an equal share of the whole's, so that the mean over the parts is the mean over the whole, whatever each part holds."""
+
+    words: float
+    tags: float
+    hints: float
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], parts: int = 1) -> Shares:
+        """Of these examples, cut in this many parts."""
+        words = sum(target != IGNORE for example in examples for target in example.targets)
+        tags, hints = (sum(map(len, marked)) for marked in ([e.tags for e in examples], [e.hints for e in examples]))
+        return cls(words / parts, tags / parts, hints / parts)
+
+
+@dataclass(frozen=True)
 class Batch:
     """Right-padded rows (B, T). Causal attention keeps padding after the text from mattering, so there is no mask. `inputs`: of all
     pictures in order (`encode.merge`), empty where there are none."""
@@ -92,6 +112,9 @@ class Batch:
     inputs: dict[str, torch.Tensor]
     tags: Marks
     hints: Marks
+    shares: Shares
+    tokens: int
+    """Of all rows, padding left out."""
 
 
 def chain_ids(encoder: Encoder, chain: Chain) -> tuple[int, ...]:
@@ -134,8 +157,8 @@ def point_out(encoder: Encoder, example: Example, marks: Sequence[Landmark], rng
     return replace(example, targets=targets)
 
 
-def collate(examples: Sequence[Example], pictures: Pictures, pad: int) -> Batch:
-    """Rows to one batch."""
+def collate(examples: Sequence[Example], pictures: Pictures, pad: int, shares: Shares | None = None) -> Batch:
+    """Rows to one batch, or to a part of the batch that `shares` is of."""
     width = max(len(example.ids) for example in examples)
     ids = torch.full((len(examples), width), pad)
     targets = torch.full((len(examples), width), IGNORE)
@@ -145,33 +168,59 @@ def collate(examples: Sequence[Example], pictures: Pictures, pad: int) -> Batch:
         targets[row, : len(example.ids)] = torch.tensor(example.targets)
         shown.append(pictures[example.picture])
     seen = [pixels for pixels in shown if pixels.inputs]
+    tokens = sum(len(example.ids) for example in examples)
     tags, hints = Marks.of([example.tags for example in examples]), Marks.of([example.hints for example in examples])
-    return Batch(ids, targets, merge(seen) if seen else {}, tags, hints)
+    return Batch(ids, targets, merge(seen) if seen else {}, tags, hints, shares or Shares.of(examples), tokens)
 
 
-def batches(example: Callable[[int], Example], count: int, size: int, pictures: Pictures, pad: int, seed: int) -> Callable[[int], Batch]:
-    """Step -> batch. Each epoch is shuffled anew; 8 batches at a time are sorted by length, so rows waste little.
+def batches(
+    example: Callable[[int], Example], count: int, size: int, pictures: Pictures, pad: int, seed: int, accumulate: int = 1
+) -> Callable[[int], Batch]:
+    """Number -> batch of `size` rows, or this process's part of it. See `cut`; `accumulate` batches make one step."""
+    rows = cut(example, lambda row: len(row.ids), count, size, seed, accumulate)
 
-    `example(index)`: row `index` modulo `count`, in epoch `index` // `count` (so that it may say the same in other words).
+    def batch(number: int) -> Batch:
+        own, whole = rows(number)
+        return collate(own, pictures, pad, Shares.of(whole, len(whole) // len(own)) if len(own) < len(whole) else None)
+
+    return batch
+
+
+Row = TypeVar("Row")
+
+
+def cut(
+    row: Callable[[int], Row], length: Callable[[Row], int], count: int, size: int, seed: int, accumulate: int = 1
+) -> Callable[[int], tuple[list[Row], list[Row]]]:
+    """Number -> the rows of a batch that are this process's, and all rows of the step that it is of. Each epoch is shuffled anew; 8 steps
+    at a time are sorted by length, so rows waste little.
+
+    `row(index)`: row `index` modulo `count`, in epoch `index` // `count` (so that it may say the same in other words). A step takes the
+    same rows whether it is one batch of 8, two of 4, or one of 8 in two processes. Raises UserError where these can't share it evenly.
     """
-    together = 8
-    kept: dict[int, list[list[Example]]] = {}
+    together, here = 8, processes()
+    if size % here.count:
+        raise UserError(f"a batch of {size} can't be shared by {here.count} processes; take a multiple")
+    kept: dict[int, list[list[Row]]] = {}
 
-    def batch(step: int) -> Batch:
+    def rows(number: int) -> tuple[list[Row], list[Row]]:
+        step, part = divmod(number, accumulate)
         group = step // together
         if group not in kept:
             kept.clear()
             kept[group] = _grouped(group)
-        return collate(kept[group][step % together], pictures, pad)
+        whole = kept[group][step % together]
+        return whole[part * here.count + here.rank :: accumulate * here.count], whole
 
-    def _grouped(group: int) -> list[list[Example]]:
-        places = (divmod(n, count) for n in range(group * together * size, (group + 1) * together * size))
-        rows = sorted((example(_shuffled(count, epoch, seed)[at] + epoch * count) for epoch, at in places), key=lambda row: len(row.ids))
-        cut = [rows[i : i + size] for i in range(0, len(rows), size)]
-        random.Random(f"{seed}/{group}").shuffle(cut)
-        return cut
+    def _grouped(group: int) -> list[list[Row]]:
+        wide = size * accumulate
+        places = (divmod(n, count) for n in range(group * together * wide, (group + 1) * together * wide))
+        found = sorted((row(_shuffled(count, epoch, seed)[at] + epoch * count) for epoch, at in places), key=length)
+        steps = [found[i : i + wide] for i in range(0, len(found), wide)]
+        random.Random(f"{seed}/{group}").shuffle(steps)
+        return steps
 
-    return batch
+    return rows
 
 
 _orders: dict[tuple[int, int, int], list[int]] = {}

@@ -8,20 +8,35 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from cos.errors import UserError
 from cos.models.vlm import NOTES, VLM
 from cos.runs import Run
+from cos.train.checkpoints import resume, save, take_weights
+from cos.train.processes import processes
+from cos.train.report import Report, peak_bytes, write_card
+from cos.train.weights import Weights, choose
 
-Batch = TypeVar("Batch")
+
+class Counted(Protocol):
+    """A batch, or this process's part of one; `tokens`: how many the model reads of it."""
+
+    @property
+    def tokens(self) -> int:
+        """Padding left out."""
+        ...
+
+
+Batch = TypeVar("Batch", bound=Counted)
+Loss = Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]]
+"""(model, batch) -> the value to be made small, and numbers to be shown. Both are means; see `cos.train.data.Shares` on whose."""
 
 
 @dataclass(frozen=True)
@@ -53,69 +68,130 @@ class Schedule:
         return self.learning_rate * (self.final_share + (1 - self.final_share) * turn)
 
 
+def start(out: str, config: Mapping[str, Any], seed: int) -> Run:
+    """The run in folder `out`, begun or gone on with; the first process writes it."""
+    with processes().first_before():
+        return Run.start(Path(out), config, seed)
+
+
 def train(
     vlm: VLM,
     schedule: Schedule,
     run: Run,
     batch: Callable[[int], Batch],
-    loss: Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]],
+    loss: Loss[Batch],
+    weights: Weights = Weights(),
+    report: Report = Report(),
 ) -> dict[str, float]:
     """Train in place, from the newest checkpoint of `run` where there is one, and save the model to `run.folder/model`.
 
-    Returns running averages of what `loss` gives beside its value; nothing where the run had ended before. Raises UserError where the
-    loss is no number.
+    `batch`: number -> batch; a step takes the next `schedule.accumulate` of them. Returns running averages of what `loss` gives beside its
+    value; nothing where the run had ended before. Raises UserError where the loss is no number.
     """
     if (run.folder / "model" / NOTES).is_file():  # written last: the run has ended
-        _take_weights(vlm, run.folder / "model")
+        take_weights(vlm, run.folder / "model")
         return {}
+    here, name = processes(), vlm.name
+    merge = choose(vlm, weights, run.seed)
     optimizers = _optimizers(vlm, schedule)
-    start = _resume(vlm, optimizers, run)
-    recent: dict[str, float] = {}
+    task: torch.nn.Module = _Task(vlm, loss, schedule.bf16)
+    first, averages = resume(vlm, optimizers, run) if here.whole else (0, {})
+    task, optimizers = here.prepare(task, optimizers)
+    if not here.whole:
+        first, averages = resume(vlm, optimizers, run)
     vlm.model.train()
-    began = time.monotonic()
-    with fast_attention(vlm), run.log() as log:
-        for step in range(start, schedule.steps):
+    with fast_attention(vlm), _Log(run, schedule, first, report) as log:
+        for step in range(first, schedule.steps):
             for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = schedule.rate(step)
             parts = [batch(step * schedule.accumulate + part) for part in range(schedule.accumulate)]
-            numbers = _learn(vlm, schedule, optimizers, parts, loss)
-            recent = {key: numbers[key] if key not in recent else 0.95 * recent[key] + 0.05 * numbers[key] for key in numbers}
-            done = step + 1
-            if done % 20 == 0 or done == schedule.steps:
-                seconds = time.monotonic() - began
-                if done not in log.done:
-                    log.add({"step": done, "seconds": round(seconds, 1), **{key: round(value, 5) for key, value in recent.items()}})
-                shown = "  ".join(f"{key} {value:.4f}" for key, value in recent.items())
-                sys.stderr.write(f"step {done}/{schedule.steps}  {shown}  {seconds / (done - start):.2f} s/step\n")
-                sys.stderr.flush()
-            if done % schedule.save_every == 0 and done < schedule.steps:
-                _save(vlm, optimizers, run, done)
+            numbers = _learn(task, schedule, optimizers, parts)
+            averages = {key: numbers[key] if key not in averages else 0.95 * averages[key] + 0.05 * numbers[key] for key in numbers}
+            log.step(step + 1, averages, sum(part.tokens for part in parts))
+            if (step + 1) % schedule.save_every == 0 and step + 1 < schedule.steps:
+                save(vlm, task, optimizers, run, step + 1, averages)
     vlm.model.eval()
-    vlm.save(run.folder / "model")
-    return recent
+    state = None if here.whole else here.weights(task)
+    merge()
+    if here.rank == 0:
+        write_card(_made(run.folder / "model"), run, name, report.command, averages)
+        if state is not None:
+            vlm.model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()}, assign=True)
+        vlm.save(run.folder / "model")
+    here.wait()
+    return averages
 
 
-def _learn(
-    vlm: VLM,
-    schedule: Schedule,
-    optimizers: Sequence[torch.optim.Optimizer],
-    parts: Sequence[Batch],
-    loss: Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]],
-) -> dict[str, float]:
+class _Task(torch.nn.Module):
+    """Model and loss as one module, since sharing gradients or weights among processes begins and ends with one module's call."""
+
+    def __init__(self, vlm: VLM, loss: Loss[Any], bf16: bool) -> None:
+        super().__init__()
+        self.model = vlm.model
+        self._no_split_modules = getattr(vlm.model, "_no_split_modules", None)  # FSDP cuts a model at its layers
+        self._vlm, self._loss, self._bf16 = vlm, loss, bf16
+
+    def forward(self, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
+        with torch.autocast(self._vlm.device.type, torch.bfloat16, enabled=self._bf16):
+            return self._loss(self._vlm, batch)
+
+
+class _Log:
+    """The numbers of every twentieth step and the last, to the run's file, standard error and the tracker."""
+
+    def __init__(self, run: Run, schedule: Schedule, first: int, report: Report) -> None:
+        self._schedule, self._first, self._began, self._tokens = schedule, first, time.monotonic(), 0
+        self._tracker, self._count = report.tracker(run), processes().count
+        self._log = run.log() if processes().rank == 0 else None
+
+    def step(self, done: int, averages: Mapping[str, float], tokens: int) -> None:
+        """`tokens`: what this process has read for the step."""
+        self._tokens += tokens
+        if self._log is None or (done % 20 and done != self._schedule.steps):
+            return
+        seconds = time.monotonic() - self._began
+        speed = {"tokens_per_second": round(self._tokens * self._count / max(seconds, 1e-9)), "peak_bytes": peak_bytes()}
+        numbers = {key: round(value, 5) for key, value in averages.items()}
+        if done not in self._log.done:
+            self._log.add({"step": done, "seconds": round(seconds, 1), **speed, **numbers})
+        if self._tracker:
+            self._tracker.log({**speed, **numbers}, step=done)
+        shown = "  ".join(f"{key} {value:.4f}" for key, value in averages.items())
+        pace = f"{seconds / (done - self._first):.2f} s/step, {speed['tokens_per_second']} tokens/s"
+        sys.stderr.write(f"step {done}/{self._schedule.steps}  {shown}  {pace}\n")
+        sys.stderr.flush()
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._log:
+            self._log.close()
+        if self._tracker:
+            self._tracker.finish()
+
+
+def _learn(task: Any, schedule: Schedule, optimizers: Sequence[torch.optim.Optimizer], parts: Sequence[Any]) -> dict[str, float]:
     """One step of the optimizers on the mean gradient of `parts`; the means of the loss's numbers."""
+    here = processes()
     seen: list[dict[str, float]] = []
-    for part in parts:
-        with torch.autocast(vlm.device.type, torch.bfloat16, enabled=schedule.bf16):
-            value, numbers = loss(vlm, part)
-        if not torch.isfinite(value):
-            raise UserError(f"the loss is {float(value.detach())}; try a smaller learning_rate, and go on in a new folder")
-        (value / len(parts)).backward()  # type: ignore[no-untyped-call]
+    for number, part in enumerate(parts, 1):
+        with nullcontext() if number == len(parts) else here.apart(task):
+            value, numbers = task(part)
+            if not torch.isfinite(value):
+                raise UserError(f"the loss is {float(value.detach())}; try a smaller learning_rate, and go on in a new folder")
+            here.backward(value / len(parts))
         seen.append(numbers)
-    torch.nn.utils.clip_grad_norm_(vlm.model.parameters(), schedule.clip)
+    here.clip(task, schedule.clip)
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return {key: sum(numbers[key] for numbers in seen) / len(seen) for key in seen[0]}
+    return here.mean({key: sum(numbers[key] for numbers in seen) / len(seen) for key in seen[0]})
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @contextmanager
@@ -133,10 +209,12 @@ def fast_attention(vlm: VLM) -> Iterator[None]:
 
 def _optimizers(vlm: VLM, schedule: Schedule) -> list[torch.optim.Optimizer]:
     trained = {name: p for name, p in vlm.model.named_parameters() if p.requires_grad}
+    adapted = any(".lora_" in name for name in trained)  # then of the vocabulary a few rows learn, and decay would move the others
     matrices = [p for name, p in trained.items() if schedule.optimizer == "muon" and p.ndim == 2 and not _of_the_vocabulary(name)]
     taken = set(map(id, matrices))
-    decayed = [p for p in trained.values() if p.ndim > 1 and id(p) not in taken]
-    others = [p for p in trained.values() if p.ndim <= 1]
+    others = [p for name, p in trained.items() if p.ndim <= 1 or (adapted and _of_the_vocabulary(name))]
+    taken |= set(map(id, others))
+    decayed = [p for p in trained.values() if id(p) not in taken]
     rate, decay = schedule.learning_rate, schedule.weight_decay
     groups = [{"params": decayed, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
     found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))]
@@ -147,34 +225,3 @@ def _optimizers(vlm: VLM, schedule: Schedule) -> list[torch.optim.Optimizer]:
 
 def _of_the_vocabulary(name: str) -> bool:
     return "embed" in name or "lm_head" in name
-
-
-def _save(vlm: VLM, optimizers: Sequence[torch.optim.Optimizer], run: Run, step: int) -> None:
-    flat = {
-        f"{number}.{index}.{key}": value.contiguous()
-        for number, optimizer in enumerate(optimizers)
-        for index, entry in optimizer.state_dict()["state"].items()
-        for key, value in entry.items()
-    }
-    with run.checkpoint(step) as folder:
-        vlm.save(folder)
-        save_file(flat, folder / "optimizer.safetensors")
-
-
-def _resume(vlm: VLM, optimizers: Sequence[torch.optim.Optimizer], run: Run) -> int:
-    found: tuple[int, Path] | None = run.last_checkpoint()
-    if found is None:
-        return 0
-    step, folder = found
-    _take_weights(vlm, folder)
-    states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimizers]
-    for name, value in load_file(folder / "optimizer.safetensors").items():
-        number, index, key = name.split(".", 2)
-        states[int(number)].setdefault(int(index), {})[key] = value
-    for optimizer, state in zip(optimizers, states, strict=True):
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return step
-
-
-def _take_weights(vlm: VLM, folder: Path) -> None:
-    vlm.model.load_state_dict(type(vlm.model).from_pretrained(folder, dtype=vlm.model.dtype, use_safetensors=True).state_dict())

@@ -8,27 +8,31 @@ to write right steps (`language`), since only a model that could say the right t
 
 from __future__ import annotations
 
+import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from cos import answers, problems, template
-from cos.chain import Chain, Problem, StepLabels
-from cos.errors import UserError
+from cos.chain import Chain, Problem, Sample, StepLabels
 from cos.models.encode import Encoder, Turn
 from cos.models.vlm import VLM
 from cos.problems.landmarks import landmarks
-from cos.runs import Run
 from cos.store import read
 from cos.train.data import Batch, Example, Marks, Pictures, batches, point_out, written
-from cos.train.files import read_rows
-from cos.train.loop import Schedule, train
+from cos.train.files import FileRow, read_rows
+from cos.train.look import descriptions, looked, room
+from cos.train.loop import Schedule, start, train
+from cos.train.report import Report
 from cos.train.sft import Source, drawn_problems, hidden_states, next_token_loss
+from cos.train.weights import Weights
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Mix:
 @dataclass(frozen=True)
 class Config:
     """What to train on: a file of released PRM rows (`data`, its pictures under `images`), or problems of worlds, whose checker labels
-    every step. `pool`: file of sampled chains for the worlds' problems, one JSON object a problem `{id, chains: [{steps, answer}]}`.
+    every step. `pool`: file of sampled chains for the worlds' problems (`cos sample`).
     `language`: weight of the next-token loss on descriptions and right steps (0 in the released code)."""
 
     out: str
@@ -69,18 +73,21 @@ class Config:
     copy and compare from text alone first, at two thirds of the cost of a step (docs/log.md)."""
     point_out: bool = False
     """Whether image tokens are trained too, to say what lies in their part of the picture (worlds only)."""
+    weights: Weights = field(default_factory=Weights)
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=2000, learning_rate=5e-4))
     seed: int = 0
 
 
-def tag_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def tag_loss(logits: torch.Tensor, targets: torch.Tensor, count: float | None = None) -> torch.Tensor:
     """Mean over tags of `-sum_j y_j log s_j + (1 - y_j) log(1 - s_j)`, s the softmax over (good, bad), y = (target, 1 - target).
 
-    `logits` (K, 2), `targets` (K,) in [0, 1]. For hard labels this is exactly twice the two-class cross-entropy. No tags give zero.
+    `logits` (K, 2), `targets` (K,) in [0, 1], `count`: what the sum is divided by (None: K). For hard labels this is exactly twice the
+    two-class cross-entropy. No tags give zero.
     """
     if not len(targets):
         return logits.sum() * 0.0
-    return 2 * F.binary_cross_entropy_with_logits(logits[:, 0] - logits[:, 1], targets)
+    total = F.binary_cross_entropy_with_logits(logits[:, 0] - logits[:, 1], targets, reduction="sum")
+    return 2 * total / (len(targets) if count is None else count)
 
 
 def loss(language: float, hints: float = 0.0) -> Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]]:
@@ -89,14 +96,14 @@ def loss(language: float, hints: float = 0.0) -> Callable[[VLM, Batch], tuple[to
     def whole(vlm: VLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         hidden = hidden_states(vlm, batch)
         logits, targets = _label_logits(vlm, hidden, batch.tags)
-        tags = tag_loss(logits, targets)
-        words, _ = next_token_loss(vlm, hidden, batch.targets.to(vlm.device))
+        tags = tag_loss(logits, targets, batch.shares.tags)
+        words, _ = next_token_loss(vlm, hidden, batch.targets.to(vlm.device), batch.shares.words)
         right = ((logits[:, 0] > logits[:, 1]) == (targets > 0.5)).float()
-        shares = {"right": float(right.sum()) / max(1, len(right)), "good": float(targets.sum()) / max(1, len(right))}
+        shares = {"right": float(right.sum()) / (batch.shares.tags or 1), "good": float(targets.sum()) / (batch.shares.tags or 1)}
         numbers = {"tags": float(tags.detach()), "language": float(words.detach()), **shares}
         value = tags + language * words
         if hints:
-            hinted = tag_loss(*_label_logits(vlm, hidden, batch.hints))
+            hinted = tag_loss(*_label_logits(vlm, hidden, batch.hints), batch.shares.hints)
             value, numbers["hints"] = value + hints * hinted, float(hinted.detach())
         return value, numbers
 
@@ -117,10 +124,18 @@ def labels(problem: Problem, chain: Chain) -> StepLabels:
 
 
 def labelled_example(
-    encoder: Encoder, turns: Sequence[Turn], chain: Chain, marks: StepLabels, picture: int, stand_in: str, reference: Chain | None = None
+    encoder: Encoder,
+    turns: Sequence[Turn],
+    chain: Chain,
+    marks: StepLabels,
+    picture: int,
+    stand_in: str,
+    reference: Chain | None = None,
+    *,
+    describe: bool = True,
 ) -> Example:
-    """One row: the conversation, then the chain with a tag after each piece. Words are learned in the descriptions (where there is a
-    picture that they could be learned from) and in right pieces.
+    """One row: the conversation, then the chain with a tag after each piece. Words are learned in right pieces, and with `describe` in
+    the descriptions, where there is a picture that they could be learned from.
 
     With a right chain as `reference` there are hints too: what the label rows should say at each word, not only at the tags.
     """
@@ -132,7 +147,7 @@ def labelled_example(
         parts.append((start, len(ids) - 1, label))
     encoded = encoder.conversation([*turns, Turn("assistant", tuple(ids))], stand_in)
     offset = encoded.turn.index(len(turns))
-    targets = written(encoder, encoded, [*(bool(stand_in) and turn.role == "assistant" for turn in turns), False])
+    targets = written(encoder, encoded, [*(describe and bool(stand_in) and turn.role == "assistant" for turn in turns), False])
     for start, tag, label in parts:
         if label is not None and label > 0.5:
             for at in range(offset + start, offset + tag):
@@ -198,21 +213,26 @@ def _other_picture(drawn: Sequence[Problem], number: int, rng: random.Random) ->
 
 
 def read_pool(path: str) -> dict[str, list[Chain]]:
-    """Sampled chains by problem id (`cos sample` writes them). Raises UserError naming a line that is not `{id, chains}`."""
+    """Sampled chains by problem id (`cos sample` writes them). Raises UserError naming a line that is no sample."""
+    found: dict[str, list[Chain]] = {}
+    for sample in read(path, "pool", Sample.from_json):
+        if sample.chain.steps:
+            found.setdefault(sample.problem.id, []).append(sample.chain)
+    return found
 
-    def row(found: dict[str, Any]) -> tuple[str, list[Chain]]:
-        return found["id"], [chain for chain in map(Chain.from_json, found["chains"]) if chain.steps]
 
-    return {key: chains for key, chains in read(path, "pool", row) if chains}
-
-
-def run(vlm: VLM, config: Config) -> dict[str, float]:
-    """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages."""
+def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]:
+    """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages. The run's settings count a file's labels."""
     vlm.look = config.look or vlm.look
-    example, pictures, count = _from_file(vlm, config) if config.data else _from_worlds(vlm, config)
-    batch = batches(example, count, config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
-    folder = Run.start(Path(config.out), asdict(config), config.seed)
-    return train(vlm, config.schedule, folder, batch, loss(config.language, config.hints))
+    settings = asdict(config)
+    if config.data:
+        rows = read_rows(config.data, config.images, "prm", vlm.encoder, vlm.longest - room(vlm), unlabelled=config.unlabelled_to_half)
+        settings["labels"] = balance(rows)
+        _log.info("labels: %s", ", ".join(f"{count} {kind}" for kind, count in settings["labels"].items()))
+    folder, plan = start(config.out, settings, config.seed), config.schedule
+    example, pictures, count = _from_rows(vlm, config, rows) if config.data else _from_worlds(vlm, config)
+    batch = batches(example, count, plan.batch, pictures, vlm.encoder.pad_id, config.seed, plan.accumulate)
+    return train(vlm, plan, folder, batch, loss(config.language, config.hints), config.weights, report)
 
 
 def _from_worlds(vlm: VLM, config: Config) -> Source:
@@ -225,22 +245,26 @@ def _from_worlds(vlm: VLM, config: Config) -> Source:
     return example, Pictures(vlm.encoder, lambda index: None if config.blind else problems.draw(drawn[index])), len(drawn)
 
 
-def _from_file(vlm: VLM, config: Config) -> Source:
-    if vlm.look:
-        raise UserError(
-            f"model {vlm.name} looks first, and {config.data} has no descriptions to learn that from; train another model on it"
-        )
-    rows = read_rows(config.data, config.images, "prm", vlm.encoder, vlm.longest, unlabelled=config.unlabelled_to_half)
+def _from_rows(vlm: VLM, config: Config, rows: Sequence[FileRow]) -> Source:
     pictures = Pictures(vlm.encoder, lambda index: rows[index].picture)
+    said = descriptions(vlm, rows, Path(config.out) / "looks.jsonl")
 
     def example(index: int) -> Example:
         number = index % len(rows)
         row = rows[number]
         assert row.labels is not None
         marks = half_for_none(row.labels) if config.unlabelled_to_half else row.labels
-        return labelled_example(vlm.encoder, row.turns(), row.chain, marks, number, pictures.stand_in(number))
+        turns = looked(row.turns(), vlm.look, said[number])
+        return labelled_example(vlm.encoder, turns, row.chain, marks, number, pictures.stand_in(number), describe=False)
 
     return example, pictures, len(rows)
+
+
+def balance(rows: Sequence[FileRow]) -> dict[str, int]:
+    """How many labels of steps and answers are good, bad, between (soft), and none."""
+    found = [label for row in rows if row.labels for label in (*row.labels.steps, row.labels.answer)]
+    counts = Counter("none" if label is None else {1.0: "good", 0.0: "bad"}.get(label, "between") for label in found)
+    return {kind: counts[kind] for kind in ("good", "bad", "between", "none")}
 
 
 def half_for_none(marks: StepLabels) -> StepLabels:

@@ -11,7 +11,6 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +18,10 @@ import torch.nn.functional as F
 from cos import problems
 from cos.models.vlm import VLM
 from cos.problems.landmarks import landmarks
-from cos.runs import Run
 from cos.train.data import Pictures
-from cos.train.loop import Schedule, train
+from cos.train.loop import Schedule, start, train
+from cos.train.processes import processes
+from cos.train.report import Report
 from cos.train.sft import drawn_problems
 
 
@@ -43,6 +43,13 @@ class Lesson:
     rows: torch.Tensor
     places: torch.Tensor
     words: torch.Tensor
+    share: float
+    """What sums are divided by: the words of the whole batch, shared out evenly where several processes take a part each."""
+
+    @property
+    def tokens(self) -> int:
+        """Image tokens with a word to be named; the language model reads nothing."""
+        return len(self.words)
 
 
 def loss(vlm: VLM, lesson: Lesson) -> tuple[torch.Tensor, dict[str, float]]:
@@ -51,20 +58,20 @@ def loss(vlm: VLM, lesson: Lesson) -> tuple[torch.Tensor, dict[str, float]]:
     seen = torch.stack(list(features)).flatten(1, -2)[lesson.rows, lesson.places]
     logits = vlm.head(vlm.model.model.language_model.norm(seen)).float()
     words = lesson.words.to(vlm.device)
-    value = F.cross_entropy(logits, words)
-    return value, {"loss": float(value.detach()), "right": float((logits.argmax(-1) == words).float().mean())}
+    value = F.cross_entropy(logits, words, reduction="sum") / lesson.share
+    return value, {"loss": float(value.detach()), "right": float((logits.argmax(-1) == words).sum()) / lesson.share}
 
 
-def run(vlm: VLM, config: Config) -> dict[str, float]:
+def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]:
     """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages."""
-    folder = Run.start(Path(config.out), asdict(config), config.seed)
-    return train(vlm, config.schedule, folder, _lessons(vlm, config), loss)
+    folder = start(config.out, asdict(config), config.seed)
+    return train(vlm, config.schedule, folder, _lessons(vlm, config), loss, report=report)
 
 
 def _lessons(vlm: VLM, config: Config) -> Callable[[int], Lesson]:
     drawn = [problem for problem in drawn_problems(config.worlds, config.seed) if landmarks(problem)]
     pictures = Pictures(vlm.encoder, lambda index: problems.draw(drawn[index]))
-    side = math.isqrt(vlm.encoder.image_tokens)
+    side, here = math.isqrt(vlm.encoder.image_tokens), processes()
 
     def lesson(step: int) -> Lesson:
         rng = random.Random(f"see/{config.seed}/{step}")
@@ -75,8 +82,10 @@ def _lessons(vlm: VLM, config: Config) -> Callable[[int], Lesson]:
             for mark in rng.sample(marks, len(marks)):
                 place = min(int(mark.y * side), side - 1) * side + min(int(mark.x * side), side - 1)
                 words[row, place] = vlm.encoder.plain(" " + rng.choice(mark.words))[0]
-        rows, places = zip(*words, strict=True)
-        pixels = torch.cat([pictures[index].inputs["pixel_values"] for index in chosen])
-        return Lesson(pixels, torch.tensor(rows), torch.tensor(places), torch.tensor(list(words.values())))
+        own = {(row // here.count, place): word for (row, place), word in words.items() if row % here.count == here.rank}
+        rows, places = zip(*own, strict=True)
+        pixels = torch.cat([pictures[index].inputs["pixel_values"] for index in chosen[here.rank :: here.count]])
+        named = torch.tensor(list(own.values()))
+        return Lesson(pixels, torch.tensor(rows), torch.tensor(places), named, len(words) / here.count)
 
     return lesson

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +18,11 @@ from cos.chain import Problem
 from cos.models.encode import Turn
 from cos.models.vlm import LOOK, VLM
 from cos.problems.landmarks import landmarks
-from cos.runs import Run
 from cos.train.data import IGNORE, Batch, Example, Pictures, batches, chain_ids, point_out, supervised
 from cos.train.files import read_rows
-from cos.train.loop import Schedule, train
+from cos.train.loop import Schedule, start, train
+from cos.train.report import Report
+from cos.train.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Config:
     """Share of the worlds' examples that ask for a description of the picture instead of a chain."""
     point_out: bool = False
     """Whether image tokens are trained too, to say what lies in their part of the picture (worlds only)."""
+    weights: Weights = field(default_factory=Weights)
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=1000))
     seed: int = 0
 
@@ -45,7 +46,7 @@ class Config:
 def loss(vlm: VLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
     """Mean cross-entropy over the labelled positions of the batch, and the share of them predicted right."""
     hidden = hidden_states(vlm, batch)
-    value, right = next_token_loss(vlm, hidden, batch.targets.to(vlm.device))
+    value, right = next_token_loss(vlm, hidden, batch.targets.to(vlm.device), batch.shares.words)
     return value, {"loss": float(value.detach()), "right": right}
 
 
@@ -55,25 +56,27 @@ def hidden_states(vlm: VLM, batch: Batch) -> torch.Tensor:
     return hidden
 
 
-def next_token_loss(vlm: VLM, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
+def next_token_loss(vlm: VLM, hidden: torch.Tensor, targets: torch.Tensor, count: float | None = None) -> tuple[torch.Tensor, float]:
     """Cross-entropy at the positions with a target (only these are projected to the vocabulary), and the share predicted right.
 
-    `hidden` (B, T, width), `targets` (B, T). Without any target both are 0.
+    `hidden` (B, T, width), `targets` (B, T), `count`: what the sums are divided by (None: as many as there are). Without any target
+    both are 0.
     """
     where = targets != IGNORE
     if not where.any():
         return hidden.sum() * 0.0, 0.0
     logits = vlm.head(hidden[where]).float()
     wanted = targets[where]
-    return F.cross_entropy(logits, wanted), float((logits.argmax(-1) == wanted).float().mean())
+    count = len(wanted) if count is None else count
+    return F.cross_entropy(logits, wanted, reduction="sum") / count, float((logits.argmax(-1) == wanted).sum()) / count
 
 
-def run(vlm: VLM, config: Config) -> dict[str, float]:
+def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]:
     """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages of loss and share right."""
     example, pictures, count = _from_file(vlm, config) if config.data else _from_worlds(vlm, config)
-    batch = batches(example, count, config.schedule.batch, pictures, vlm.encoder.pad_id, config.seed)
-    folder = Run.start(Path(config.out), asdict(config), config.seed)
-    return train(vlm, config.schedule, folder, batch, loss)
+    plan = config.schedule
+    batch = batches(example, count, plan.batch, pictures, vlm.encoder.pad_id, config.seed, plan.accumulate)
+    return train(vlm, plan, start(config.out, asdict(config), config.seed), batch, loss, config.weights, report)
 
 
 def drawn_problems(worlds: dict[str, int], seed: int) -> list[Problem]:
