@@ -7,7 +7,7 @@ on its data (no wrong steps, no items) is NaN, never a guess. Randomness comes i
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -90,6 +90,27 @@ def group_auc(scores: ArrayLike, right: ArrayLike, groups: Sequence[Hashable]) -
     each = [auc(values[index], truth[index]) for index in rows.values()]
     defined = [value for value in each if not math.isnan(value)]
     return (math.fsum(defined) / len(defined), len(defined)) if defined else (math.nan, 0)
+
+
+def stratified_auc(scores: ArrayLike, right: ArrayLike, strata: Sequence[Hashable]) -> float:
+    """AUC over the pairs that lie in the same stratum (depth, length), all pairs alike: what is left when strata can't help. No such
+    pair: NaN."""
+    values, truth = _floats(scores), _floats(right)
+    won = pairs = 0.0
+    for stratum in dict.fromkeys(strata):
+        index = [i for i, own in enumerate(strata) if own == stratum]
+        size = float(truth[index].sum() * (1 - truth[index]).sum())
+        if size:
+            won, pairs = won + size * auc(values[index], truth[index]), pairs + size
+    return won / pairs if pairs else math.nan
+
+
+def rank_correlation(ours: ArrayLike, theirs: ArrayLike) -> float:
+    """Spearman's: the correlation of the ranks, ties at their mean rank. NaN where one of them is constant."""
+    first, second = (_ranks(_floats(values)) for values in (ours, theirs))
+    if not (first.size and np.ptp(first) and np.ptp(second)):
+        return math.nan
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def tpr_at_fpr(scores: ArrayLike, right: ArrayLike, fpr: float = 0.05) -> float:
@@ -200,6 +221,19 @@ def bootstrap_mean(values: ArrayLike, rng: np.random.Generator, draws: int = 200
     return Interval(float(sample.mean()), float(low), float(high))
 
 
+def resampled(
+    units: int, statistic: Callable[[NDArray[np.intp]], float], rng: np.random.Generator, draws: int = 500, level: float = 0.95
+) -> Interval:
+    """Any statistic of `units` problems, given their indices, with the percentile interval over resampled problems; draws on which it is
+    not defined (NaN) are left out. ValueError where there are no problems."""
+    if not units:
+        raise ValueError("no problems to resample")
+    values = [statistic(rng.integers(units, size=units)) for _ in range(draws)]
+    defined = [value for value in values if not math.isnan(value)] or [math.nan]
+    low, high = np.quantile(defined, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(statistic(np.arange(units)), float(low), float(high))
+
+
 def paired_difference(ours: ArrayLike, theirs: ArrayLike, rng: np.random.Generator, draws: int = 2000, level: float = 0.95) -> Interval:
     """Mean of `ours - theirs`, problem by problem (same order), with its bootstrap interval over problems."""
     mine, other = _floats(ours), _floats(theirs)
@@ -229,6 +263,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _floats(values: ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float64)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Rank of each value from 1, ties at their mean rank."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(count) - (count - 1) / 2)[place]
+    return ranks
 
 
 def _split(scores: ArrayLike, right: ArrayLike) -> tuple[Floats, Floats]:
