@@ -157,8 +157,9 @@ class _Block:
         for index, problem in enumerate(self.problems):
             methods = {name: live[name][index] if name in live else self._chosen(index, pool[index], name) for name in self.plan.methods}
             head = {"problem": problem.id, "world": problem.world, "level": problem.level, "kind": problem.kind, "gold": problem.answer}
+            groups = {"groups": problem.truth["groups"]} if "groups" in problem.truth else {}  # a benchmark's categories
             steps = self.truths[index].steps(pool[index], swapped.get(index, {}))
-            rows.append(head | {"methods": methods, "pool": self._pool(index, pool[index]), "steps": steps})
+            rows.append(head | groups | {"methods": methods, "pool": self._pool(index, pool[index]), "steps": steps})
         return rows
 
     @contextmanager

@@ -22,7 +22,15 @@ _SAMPLING = ("temperature", "top_p", "max_tokens", "max_steps")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--set", metavar="S:SPLIT", help="charts, scenes, digits, refusals or all; train, validation, test or shift")
+    parser.add_argument(
+        "--set",
+        metavar="S:SPLIT",
+        help="charts, scenes, digits, refusals or all; train, validation, test or shift; or a benchmark: mathvista, mmstar, mmmu, m3cot, "
+        "ai2d (labels masked), ai2d_no_mask, chartqa, with its own splits",
+    )
+    parser.add_argument("--data", metavar="FILE", help="a benchmark's file, a folder of Parquet files, or a Hub id (its place on the Hub)")
+    parser.add_argument("--images", metavar="ROOT", help="folder that pictures named in --data are under (that of the file)")
+    parser.add_argument("--prompt", choices=("cos", "official"), help="after a benchmark's question: think first, or its own words (cos)")
     parser.add_argument("--limit", type=int, default=100, help="number of problems (100)")
     parser.add_argument("--methods", default="greedy,vote,best_of_n,weighted_vote,step_greedy,step_beam", help="names with commas between")
     add_models(parser)
@@ -55,6 +63,7 @@ def run(args: argparse.Namespace) -> Outcome:
     from cos.evaluate import Plan, evaluate
     from cos.loading import fingerprint, load_policy, load_scorer
     from cos.problems import problems
+    from cos.problems.benchmarks import Source, scores
     from cos.runs import Run
     from cos.store import write
     from cos.summary import summarise
@@ -64,13 +73,14 @@ def run(args: argparse.Namespace) -> Outcome:
     chosen, methods = settings(args), [name.strip() for name in args.methods.split(",") if name.strip()]
     if args.limit < 1:
         raise UserError(f"--limit is {args.limit}; it must be 1 or more")
-    drawn = problems(args.set, args.limit, args.seed)
+    given = {key: value for key in ("data", "images", "prompt") if (value := getattr(args, key)) is not None}
+    drawn = problems(args.set, args.limit, args.seed, Source(**given) if given else None)
     models = {"policy": fingerprint(args.policy, "policy"), "reward": fingerprint(args.reward, "reward")}
     searched = {key: value for key, value in asdict(chosen).items() if key != "n"}
     config = {"set": args.set, "methods": methods, **models, "n": ns, "pool": args.pool, "settings": searched}
-    config["swap_images"] = args.swap_images
+    config |= {"swap_images": args.swap_images, **given}
     out = Path(args.out or _folder("runs/eval", args.set, config))
-    made_of = {"set": args.set, **models, "n": args.pool, **{key: getattr(chosen, key) for key in _SAMPLING}}
+    made_of = {"set": args.set, **models, "n": args.pool, **{key: getattr(chosen, key) for key in _SAMPLING}, **given}
     pool = _folder(f"{out.parent}/pool", args.set, made_of | {"seed": args.seed}) if args.pool else None
     plan = Plan(drawn, methods, chosen, args.swap_images, args.block, out / "traces" if args.traces else None, ns, args.pool or 0, pool)
     policy = load_policy(args.policy)
@@ -78,10 +88,12 @@ def run(args: argparse.Namespace) -> Outcome:
     if pool:
         Run.start(pool, made_of, args.seed)
     Run.start(out, config, args.seed)
-    summary = summarise(evaluate(plan, policy, scorer, out / "records.jsonl", Progress("eval")), args.seed)
-    result = {"set": args.set, "policy": args.policy, "reward": args.reward, **summary, "out": str(out)}
+    records = evaluate(plan, policy, scorer, out / "records.jsonl", Progress("eval"))
+    summary, found = summarise(records, args.seed), scores.scores(records)
+    own = {"benchmarks": found} if found else {}
+    result = {"set": args.set, "policy": args.policy, "reward": args.reward, **summary, **own, "out": str(out)}
     write(out / "summary.json", "evaluation", [result])
-    text = table(summary)
+    text = "\n".join([table(summary), *scores.lines(found)])
     (out / "table.txt").write_text(text + "\n", "utf-8")
     if len(ns) > 1:
         _figure(summary, out)

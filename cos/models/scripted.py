@@ -36,6 +36,7 @@ _STEPS = (
     ("Conclude", "All that was read comes together"),
 )
 _COLOURS, _NOD = ("red", "blue", "green", "yellow", "purple", "orange"), ("yes", "no")
+_LETTERS = ("A", "B", "C", "D")
 _SKILL = 0.7  # how often the built-in script gets a step right
 
 
@@ -156,10 +157,12 @@ def words(text: str) -> list[str]:
 
 
 def hidden(prompt: Prompt) -> str:
-    """The value that the built-in script and scorer take for the right answer: yes or no, a colour or a number, as the question asks."""
+    """The value that the built-in script and scorer take for the right answer: a letter, yes or no, a colour or a number, as asked."""
     question = prompt.question.lower()
     values: tuple[str, ...] = tuple(str(number) for number in range(2, 15))
-    if re.match(r"\s*(is|are|does|do|was|can|has)\b", question):
+    if "option's letter" in question:  # as benchmarks ask
+        values = _LETTERS
+    elif re.match(r"\s*(is|are|does|do|was|can|has)\b", question):
         values = _NOD
     elif re.search(r"\bcolou?r\b", question):
         values = _COLOURS
@@ -188,7 +191,7 @@ def suspicious(prompt: Prompt, texts: tuple[str, ...]) -> float:
 
 
 def _neighbours(value: str) -> tuple[str, ...]:
-    for group in (_NOD, _COLOURS):
+    for group in (_NOD, _COLOURS, _LETTERS):
         if value in group:
             return group
     return tuple(str(max(0, int(value) + change)) for change in (-2, -1, 1, 2, 3))

@@ -124,7 +124,7 @@ def _item(name: str, split: str, number: int, where: str, row: Row, source: Sour
     except KeyError as problem:
         raise UserError(f"{where}: the field {problem} is missing; is this a file of {name}?") from None
     except (ValueError, TypeError, IndexError, AttributeError, SyntaxError) as problem:
-        raise UserError(f"{where}: not a row of {name} ({str(problem)[:200]})") from None
+        raise UserError(f"{where}: not a row of {name} ({str(problem)[:200]}); is this the right file?") from None
     if item.answer is None:
         raise UserError(f"{where}: no gold answer; some splits hide them, take {name}:{BENCHMARKS[name].SPLIT}")
     pictures = tuple(held for value in _flat(item.pictures) if (held := _picture(value, root, where)) is not None)
