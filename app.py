@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from cos.errors import UserError
+from workbench.runs import Archive
 from workbench.session import Session
 from workbench.ui import build, serve
 
@@ -17,11 +19,12 @@ def main(arguments: list[str] | None = None) -> int:
     ask.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     ask.add_argument("--policy", action="append", default=[], help="policy to offer first: embedded, scripted, a folder or a Hub id")
     ask.add_argument("--reward", action="append", default=[], help="reward model to offer first: embedded, scripted, oracle, a folder ...")
+    ask.add_argument("--runs", default="runs/app", help="folder that keeps the runs, so that their links still open (default runs/app)")
     given = ask.parse_args(arguments)
     try:
-        session = Session.offering(given.policy, given.reward)
+        session = Session.offering(given.policy, given.reward, Archive(Path(given.runs)))
         session.warm()
-        serve(build(session), host=given.host, port=given.port)
+        serve(build(session), session, host=given.host, port=given.port)
     except (UserError, OSError) as problem:
         print(f"app: {problem}", file=sys.stderr)
         return 2

@@ -1,64 +1,47 @@
 """The Solve page: a picture, a question, up to four searches side by side, each step scored as it is made.
 
-All panels fill from one generator over one scheduler (Gradio runs several listeners of one click one after another); a frame goes out at
-most every `FRAME` seconds, with the panels that have changed. What is picked in a tree, and the view, live with the run on the server.
+All panels fill from one generator (Gradio runs several listeners of one click one after another); a frame goes out at most every
+`parts.FRAME` seconds, with the panels that have changed. The run itself is worked on by the session's line, so a page that is loaded again
+with `?run=ID` goes on looking at it.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from cos.chain import Problem
 from cos.errors import UserError
 from cos.problems import draw
 from cos.scores import AGGREGATORS
-from cos.search.methods import METHODS
-from workbench import render, theme
-from workbench.session import LIMITS, WORLDS, Run, Session, examples, new_puzzle, read_picture, read_prompt, read_settings, truth_of
+from cos.search.methods import METHODS, Settings
+from workbench import estimate, parts, render, theme
+from workbench.inputs import ANY, WORLDS, drawing, examples, kinds, new_puzzle, read_picture, read_prompt, read_settings, truth_of
+from workbench.limits import LIMITS
+from workbench.parts import PANELS, QUIET, buttons, frame, plainly, visitor
+from workbench.runs import Run
+from workbench.session import Session, in_order
 
-FRAME = 0.15
-"""Seconds between two frames: 6 to 7 a second, which looks smooth and leaves the machine to the models."""
-PANELS = LIMITS.methods
 DEFAULT_METHODS = ["greedy", "best_of_n", "step_beam"]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
-def plainly(handler: Callable[P, R]) -> Callable[P, R]:
-    """A handler whose `UserError` becomes one line on the visitor's screen."""
-
-    @wraps(handler)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return handler(*args, **kwargs)
-        except UserError as problem:
-            raise gr.Error(str(problem), print_exception=False) from None
-
-    return wrapped
-
-
-def frame(run: Run, changed: set[int]) -> list[Any]:
-    """New content for the changed panels, and for those that the run does not use; nothing for the others."""
-    most = max(trace.meter.tokens for trace in run.traces)
-    return [(show(run, number, most) if number in changed else gr.skip()) if number < len(run.searches) else "" for number in range(PANELS)]
-
-
-def show(run: Run, number: int, most_tokens: int = 0) -> str:
-    """One panel of a run as it stands."""
-    return render.panel(
-        run.traces[number],
-        is_right=run.is_right(number),
-        selected=run.picked.get(number),
-        threshold=run.threshold,
-        aggregator=run.aggregator,
-        most_tokens=most_tokens or max(trace.meter.tokens for trace in run.traces),
-    )
+def settings_of(
+    methods: list[str],
+    n: float | None,
+    width: float | None,
+    temperature: float | None,
+    seed: float | None,
+    budget: float | None,
+    policy: str,
+) -> list[Settings]:
+    """The settings of each search; with a budget of tokens each takes the N that it can pay for."""
+    if not budget:
+        return [read_settings(n, width, temperature, seed) for _ in methods]
+    return [read_settings(estimate.n_within(name, budget, policy), width, temperature, seed) for name in methods]
 
 
 class Handlers:
@@ -67,13 +50,7 @@ class Handlers:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def wait(self, request: gr.Request) -> list[Any]:
-        """Answer the press at once, for the models may be at work for someone else."""
-        self.session.given_up.discard(request.session_hash or "")
-        text = "Waiting for another visitor's run to end" if self.session.runs.live() else "Starting"
-        return [render.status(text, "running"), *buttons(True)]
-
-    def solve(
+    async def solve(
         self,
         picture: str | None,
         question: str,
@@ -81,6 +58,7 @@ class Handlers:
         methods: list[str],
         n: float | None,
         width: float | None,
+        budget: float | None,
         temperature: float | None,
         seed: float | None,
         policy: str,
@@ -88,94 +66,88 @@ class Handlers:
         threshold: float | None,
         aggregator: str,
         request: gr.Request,
-    ) -> Iterator[list[Any]]:
-        """Run the searches; yields `[status, run button, stop button, panel, panel, panel, panel]`."""
-        if (request.session_hash or "") in self.session.given_up:
-            yield [render.status("Stopped before it began"), *buttons(False), *[gr.skip()] * PANELS]
-            return
-        try:
+    ) -> AsyncIterator[list[Any]]:
+        """Run the searches; yields `[status, run button, stop button, *panels, code]`."""
+        view = self.session.view(visitor(request))
+        if view.run is not None:
+            view.run.end("Stopped: another run was begun.")
+        yield [render.status("Starting", "running"), *buttons(True), *[gr.skip()] * PANELS, ""]
+
+        def ask() -> Run:
             prompt = read_prompt(picture, question)
-            settings = read_settings(n, width, temperature, seed)
-            yield [
-                render.status("Loading the models" if policy != "scripted" else "Starting", "running"),
-                *buttons(True),
-                *[gr.skip()] * PANELS,
-            ]
-            run = self.session.start(prompt, methods, settings, policy, reward, truth_of(prompt, puzzle))
+            ordered = in_order(methods)
+            chosen = settings_of(ordered, n, width, temperature, seed, budget, policy)
+            return self.session.ask(parts.host(request), prompt, ordered, chosen, policy, reward, truth_of(prompt, puzzle))
+
+        try:
+            run = await asyncio.to_thread(ask)
         except UserError as problem:
-            yield [render.status(str(problem), "wrong"), *buttons(False), *[gr.skip()] * PANELS]
+            yield [render.status(str(problem), "wrong"), *buttons(False), *[gr.skip()] * PANELS, gr.skip()]
             raise gr.Error(str(problem), print_exception=False) from None
-        run.threshold, run.aggregator = threshold or 0.0, aggregator
-        self.session.runs.put(request.session_hash or "", run)
-        began, shown, changed = time.monotonic(), 0.0, set[int]()
-        for number in run.changes():
-            changed.add(number)
-            if time.monotonic() - shown >= FRAME:
-                yield [progress(run, time.monotonic() - began), *buttons(True), *frame(run, changed)]
-                shown, changed = time.monotonic(), set()
-        yield [summary(run, time.monotonic() - began), *buttons(False), *frame(run, set(range(PANELS)))]
+        view.run, view.picked, view.threshold, view.aggregator = run, {}, threshold or 0.0, aggregator
+        async for shown in parts.follow(self.session, view, run):
+            yield [*shown, parts.code(run) if run.done.is_set() else gr.skip()]
+
+    async def reopen(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """The run that the page's address names, at work or ended; yields what `solve` does, after picture and question."""
+        id = parts.query(request, ["run"]).get("run")
+        nothing = [gr.skip()] * (PANELS + 6)
+        if id is None:
+            yield nothing
+            return
+        run = await asyncio.to_thread(self.session.archive.find, id)
+        if run is None:
+            gone = f"There is no run of that name here, or no longer: runs are kept for {LIMITS.days_kept:.0f} days."
+            yield [gr.skip(), gr.skip(), render.status(gone, "wrong"), *nothing[3:]]
+            return
+        view = self.session.view(visitor(request))
+        view.run = run
+        head: list[Any] = [run.picture, run.asked.question]
+        async for shown in parts.follow(self.session, view, run):
+            yield [*head, *shown, parts.code(run) if run.done.is_set() else gr.skip()]
+            head = [gr.skip(), gr.skip()]
 
     def stop(self, request: gr.Request) -> None:
         """End the visitor's searches, or do not begin them; their panels keep what they have."""
-        self.session.given_up.add(request.session_hash or "")
-        if run := self.session.runs.get(request.session_hash or ""):
+        if (run := self.session.view(visitor(request)).run) is not None:
             run.stop.set()
 
     def pick(self, request: gr.Request, event: gr.EventData) -> Any:
-        """Show the path to the node that was clicked; the root brings the answer's path back."""
-        run, number = self.session.runs.get(request.session_hash or ""), panel_number(event)
-        node = (event._data or {}).get("id")
-        if run is None or number >= len(run.searches) or not isinstance(node, int) or not 0 <= node < len(run.traces[number].nodes):
-            return gr.skip()
-        run.picked[number] = node
-        return show(run, number)
+        """See `parts.pick`."""
+        return parts.pick(self.session.view(visitor(request)), event)
 
-    def view(self, threshold: float | None, aggregator: str, request: gr.Request) -> list[Any]:
+    def look(self, threshold: float | None, aggregator: str, request: gr.Request) -> list[Any]:
         """Another threshold or aggregator for a run that is there already; nothing is computed anew."""
-        run = self.session.runs.get(request.session_hash or "")
-        if run is None:
-            return [gr.skip()] * PANELS
-        run.threshold, run.aggregator = threshold or 0.0, aggregator
-        return frame(run, set(range(PANELS)))
+        view = self.session.view(visitor(request))
+        view.threshold, view.aggregator = threshold or 0.0, aggregator
+        return frame(view, set(range(PANELS)))
 
-
-def panel_number(event: gr.EventData) -> int:
-    """The panel that an event comes from."""
-    return int(str(event.target.elem_id).removeprefix("panel-")) if event.target is not None else PANELS
-
-
-def buttons(running: bool) -> list[Any]:
-    """Run and Stop, of which one can be pressed."""
-    return [gr.Button(interactive=not running), gr.Button(interactive=running)]
-
-
-def progress(run: Run, seconds: float) -> str:
-    """How far the searches have come."""
-    ended = sum(trace.ended is not None for trace in run.traces)
-    steps = sum(len(trace.nodes) - 1 for trace in run.traces)
-    return render.status(f"{ended} of {len(run.searches)} done · {steps} pieces · {seconds:.1f} s{caution(run)}", "running")
-
-
-def summary(run: Run, seconds: float) -> str:
-    """What came out, in one line."""
-    if run.out_of_time:
-        return render.status(f"Stopped after {LIMITS.seconds:.0f} seconds, the most a run may take here. Choose a smaller N.", "wrong")
-    if any(trace.ended == "stopped" for trace in run.traces):
-        return render.status(f"Stopped after {seconds:.1f} s{caution(run)}")
-    verdicts = [run.right(number) for number in range(len(run.searches))]
-    truth = "" if None in verdicts else f" · {sum(map(bool, verdicts))} of {len(verdicts)} right · truth: {run.traces[0].gold}"
-    return render.status(f"Done in {seconds:.1f} s{truth}{caution(run)}")
-
-
-def caution(run: Run) -> str:
-    """What must be known about the models to read the result rightly."""
-    return " · scripted policy, blind to the picture" if run.policy.name == "scripted" else ""
+    def cost(self, methods: list[str], n: float | None, width: float | None, budget: float | None, policy: str) -> str:
+        """What a run will cost, in one line."""
+        try:
+            chosen = settings_of(in_order(methods), n, width, 1.0, 0, budget, policy)
+        except UserError as problem:
+            return f"<p>{render.escape(str(problem))}</p>"
+        line = estimate.say(in_order(methods), [row.n for row in chosen], policy, self.session.pace.get(policy))
+        return f"<p>{render.escape(line)}</p>"
 
 
 @plainly
-def puzzle_of(world: str, level: str) -> list[Any]:
+def puzzle_of(world: str, level: str, kind: str) -> list[Any]:
     """A new puzzle: `[picture, question, puzzle]`."""
-    return present(new_puzzle(world, int(level)))
+    return present(new_puzzle(world, int(level), kind))
+
+
+@plainly
+def kinds_of(world: str, level: str) -> Any:
+    """The kinds of question to choose from."""
+    return gr.Dropdown([ANY, *kinds(world, int(level))], value=ANY)
+
+
+@plainly
+def drawn(event: gr.EventData) -> list[Any]:
+    """The sketch pad's drawing as the picture, with a question about it: `[picture, question, puzzle]`."""
+    return [drawing((event._data or {}).get("strokes")), "What is the sum of the first and the second digit?", None]
 
 
 def present(problem: Problem) -> list[Any]:
@@ -195,66 +167,56 @@ def check_picture(picture: str | None) -> None:
         read_picture(picture)
 
 
-def picture_input(shown: Image.Image) -> gr.Image:
-    """An image input that hands over the uploaded file unopened: `session.read_picture` is the only one to open it."""
-    picture = gr.Image(
-        shown,
-        type="filepath",
-        format="png",
-        image_mode=None,
-        sources=["upload", "clipboard"],
-        label="Picture",
-        height=236,
-        buttons=[],
-        elem_id="picture",
-    )
-    picture.preprocess = lambda payload: payload.path if payload is not None else None  # Gradio's would open it with all of PIL's formats
-    return picture
-
-
-def page(session: Session) -> None:
-    """Lay out the page and connect it; to be called inside a `gr.Blocks` or a route."""
+def page(session: Session, demo: gr.Blocks) -> None:
+    """Lay out the page and connect it; to be called inside `demo` or one of its routes."""
     puzzle = gr.State(examples()[0][0])
+    do = Handlers(session)
     with gr.Row(elem_id="bench"):
         with gr.Column(elem_id="controls", min_width=280):
-            picture, question, world, level, new, gallery = _ask()
-            methods, n, width, go, halt, temperature, seed, policy, reward = _choose(session)
+            picture, question = _ask(puzzle)
+            methods, n, width, budget, go, halt, temperature, seed, policy, reward = _choose(session, do)
         with gr.Column(elem_id="results", min_width=280):
-            status, threshold, aggregator, panels = _results()
-    asked = [picture, question, puzzle, methods, n, width, temperature, seed, policy, reward, threshold, aggregator]
-    do, shown = Handlers(session), [status, go, halt, *panels]
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+            status, threshold, aggregator, panels, code = _results()
+    asked = [picture, question, puzzle, methods, n, width, budget, temperature, seed, policy, reward, threshold, aggregator]
+    shown = [status, go, halt, *panels, code]
     for pressed in (go.click, question.submit):
-        told = pressed(do.wait, None, [status, go, halt], queue=False, js=theme.SHOW_RESULTS, **quiet)
-        told.then(do.solve, asked, shown, concurrency_id="model", concurrency_limit=1, **quiet)
-    halt.click(do.stop, None, None, queue=False, **quiet)
-    new.click(puzzle_of, [world, level], [picture, question, puzzle], **quiet)
-    gallery.select(example_of, None, [picture, question, puzzle], **quiet)
-    picture.upload(check_picture, picture, None, **quiet)
+        told = pressed(None, None, None, js=theme.SHOW_RESULTS, **QUIET)
+        told.then(do.solve, asked, shown, concurrency_limit=None, **QUIET)
+    demo.load(do.reopen, None, [picture, question, *shown], concurrency_limit=None, **QUIET)
+    halt.click(do.stop, None, None, queue=False, **QUIET)
     for control in (threshold, aggregator):
-        control.change(do.view, [threshold, aggregator], panels, queue=False, trigger_mode="always_last", **quiet)
+        control.change(do.look, [threshold, aggregator], panels, queue=False, trigger_mode="always_last", **QUIET)
     for panel in panels:
-        panel.node_select(do.pick, None, panel, queue=False, **quiet)
+        panel.node_select(do.pick, None, panel, queue=False, **QUIET)
 
 
-def _ask() -> tuple[gr.Component, ...]:
-    first, drawn = examples()[0]
-    picture = picture_input(drawn)
+def _ask(puzzle: gr.State) -> tuple[gr.Component, gr.Component]:
+    first, shown = examples()[0]
+    picture = parts.picture_input(shown)
     thumbnails = [image for _, image in examples()]
     gallery = gr.Gallery(
         thumbnails, columns=6, allow_preview=False, show_label=False, buttons=[], format="png", interactive=False, elem_id="examples"
     )
+    choose = partial(gr.Dropdown, show_label=False, container=False, min_width=60)
     with gr.Row(elem_id="puzzle"):
-        world = gr.Dropdown(list(WORLDS), value=WORLDS[0], show_label=False, container=False, label="World", scale=3)
-        level = gr.Dropdown(
-            [(f"level {level}", level) for level in "123"], value="2", show_label=False, container=False, label="Level", scale=3
-        )
-        new = gr.Button("New puzzle", scale=3, size="sm", elem_id="new-puzzle")
+        world = choose(list(WORLDS), value=WORLDS[0], label="World", scale=3)
+        level = choose([(f"level {level}", level) for level in "123"], value="2", label="Level", scale=3)
+        kind = choose([ANY, *kinds(WORLDS[0], 2)], value=ANY, label="Kind of question", scale=3)
+    new = gr.Button("New puzzle", size="sm", elem_id="new-puzzle")
+    with gr.Accordion("Draw digits", open=False, elem_id="sketch"):
+        pad = parts.html(render.PAD, "pad", js_on_load=theme.script("pad.js"))
     question = gr.Textbox(first.question, label="Question", lines=1, max_lines=4, max_length=LIMITS.question, elem_id="question")
-    return picture, question, world, level, new, gallery
+    given = [picture, question, puzzle]
+    new.click(puzzle_of, [world, level, kind], given, **QUIET)
+    for control in (world, level):
+        control.change(kinds_of, [world, level], kind, **QUIET)
+    gallery.select(example_of, None, given, **QUIET)
+    pad.drawn(drawn, None, given, **QUIET)
+    picture.upload(check_picture, picture, None, **QUIET)
+    return picture, question
 
 
-def _choose(session: Session) -> tuple[gr.Component, ...]:
+def _choose(session: Session, do: Handlers) -> tuple[gr.Component, ...]:
     names = [(name.replace("_", " "), name) for name in METHODS]
     methods = gr.CheckboxGroup(names, value=DEFAULT_METHODS, label=f"Methods, 1 to {PANELS}, side by side", elem_id="methods")
     with gr.Row():
@@ -263,30 +225,28 @@ def _choose(session: Session) -> tuple[gr.Component, ...]:
     with gr.Row():
         go = gr.Button("Run", variant="primary", elem_id="run", min_width=120)
         halt = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop", min_width=80)
+    line = parts.html(do.cost(DEFAULT_METHODS, 16, 4, 0, session.policies[0]), "estimate")
     with gr.Accordion("Models and sampling", open=False):
-        policy = gr.Dropdown(list(session.policies), value=session.policies[0], label="Policy: writes the steps")
-        reward = gr.Dropdown(list(session.rewards), value=session.rewards[0], label="Reward model: judges them")
+        policy = gr.Dropdown(list(session.policies), value=session.policies[0], label="Policy: writes the steps", elem_id="policy")
+        reward = gr.Dropdown(list(session.rewards), value=session.rewards[0], label="Reward model: judges them", elem_id="reward")
+        budget = gr.Slider(0, 20_000, 0, step=250, label="Tokens a method, in place of N (0: N as above)", buttons=[], elem_id="budget")
         temperature = gr.Slider(0, 2, 1.0, step=0.05, label="Temperature", buttons=[])
         seed = gr.Number(0, precision=0, minimum=0, maximum=10**9, label="Seed: the same one gives the same search")
     with gr.Accordion("What the methods do", open=False):
         gr.HTML(render.glossary({name: method.__doc__ or "" for name, method in METHODS.items()}), apply_default_css=False)
-    return methods, n, width, go, halt, temperature, seed, policy, reward
+    priced = [methods, n, width, budget, policy]
+    for control in priced:
+        control.change(do.cost, priced, line, queue=False, trigger_mode="always_last", **QUIET)
+    return methods, n, width, budget, go, halt, temperature, seed, policy, reward
 
 
-def _results() -> tuple[gr.Component, gr.Component, gr.Component, list[gr.HTML]]:
+def _results() -> tuple[gr.Component, gr.Component, gr.Component, list[gr.HTML], gr.HTML]:
     with gr.Row(elem_id="bar"):
-        status = gr.HTML(
-            render.status("Press Run: every step is scored as it is made."),
-            apply_default_css=False,
-            elem_id="status",
-            scale=3,
-            min_width=200,
-        )
+        status = parts.status_line("Press Run: every step is scored as it is made.")
         threshold = gr.Slider(0, 1, 0.5, step=0.05, label="Flag under", buttons=[], elem_id="threshold")
         aggregator = gr.Dropdown(list(AGGREGATORS), value="cos", label="Path score", elem_id="aggregator")
     with gr.Row(elem_id="board"):
-        panels = [
-            gr.HTML("", js_on_load=theme.tree_script(), apply_default_css=False, elem_id=f"panel-{number}", min_width=0)
-            for number in range(PANELS)
-        ]
-    return status, threshold, aggregator, panels
+        panels = [parts.panel(number) for number in range(PANELS)]
+    with gr.Accordion("The same from a terminal or a notebook", open=False, elem_id="export"):
+        code = parts.html("", "code")
+    return status, threshold, aggregator, panels, code

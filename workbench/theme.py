@@ -10,6 +10,8 @@ from importlib.resources import files
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
+from workbench import render
+
 SANS = ("Inter", "Segoe UI", "Helvetica Neue", "Noto Sans", "DejaVu Sans", "ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("JetBrains Mono", "SF Mono", "Cascadia Mono", "Consolas", "DejaVu Sans Mono", "ui-monospace", "monospace")
 _GREEN = colors.Color(
@@ -76,11 +78,11 @@ def theme() -> gr.themes.Base:
     )
 
 
-def tree_script() -> str:
-    """What a panel does with a click or a key: see `tree.js`."""
-    return (files("workbench") / "tree.js").read_text("utf-8")
+def script(name: str) -> str:
+    """What a part of a page does by itself: a file of ours beside this one, such as `tree.js`."""
+    return (files("workbench") / name).read_text("utf-8")
 
 
 def css() -> str:
     """The rules for our own parts."""
-    return (files("workbench") / "style.css").read_text("utf-8")
+    return render.stylesheet()

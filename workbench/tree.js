@@ -11,7 +11,21 @@ const go = (from, key) => {
   if (key === "ArrowLeft") return all.find((node) => node.dataset.node === from.dataset.parent);
   if (key === "ArrowRight") return all.find((node) => node.dataset.parent === from.dataset.node);
 };
-element.addEventListener("click", (event) => pick(event.target));
+const paint = async (button) => {  // the server's drawing of the tree, twice as large, as PNG
+  const image = new Image();
+  image.src = URL.createObjectURL(new Blob([await (await fetch(button.dataset.png)).text()], {type: "image/svg+xml"}));
+  await image.decode();
+  const canvas = document.createElement("canvas"), link = document.createElement("a");
+  [canvas.width, canvas.height] = [2 * image.naturalWidth, 2 * image.naturalHeight];
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  URL.revokeObjectURL(image.src);
+  [link.href, link.download] = [canvas.toDataURL("image/png"), "tree.png"];
+  link.click();
+};
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-png]");
+  if (button) paint(button); else pick(event.target);
+});
 element.addEventListener("keydown", (event) => {
   const node = event.target.closest("g.node");
   if (!node) return;

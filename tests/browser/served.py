@@ -30,4 +30,5 @@ def slowly(name: str) -> Any:
 
 if __name__ == "__main__":
     setattr(session, "load_policy", slowly)  # noqa: B010  (what follows it in the module looks it up there)
-    ui.serve(ui.build(session.Session()), port=int(sys.argv[1]))
+    home = session.Session()
+    ui.serve(ui.build(home), home, port=int(sys.argv[1]))

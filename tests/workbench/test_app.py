@@ -17,10 +17,11 @@ ROOT = Path(__file__).parent.parent.parent
 def test_arguments_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
     monkeypatch.setattr(app, "build", lambda session: seen.update(session=session) or "pages")
-    monkeypatch.setattr(app, "serve", lambda pages, **where: seen.update(pages=pages, **where))
-    assert app.main(["--policy", "scripted", "--reward", "oracle", "--port", "7999"]) == 0
+    monkeypatch.setattr(app, "serve", lambda pages, session, **where: seen.update(pages=pages, **where))
+    assert app.main(["--policy", "scripted", "--reward", "oracle", "--port", "7999", "--runs", "some/where"]) == 0
     session = seen.pop("session")
     assert seen == {"pages": "pages", "host": None, "port": 7999}
+    assert session.archive.folder == Path("some/where")
     assert session.policies[0] == "scripted" and session.rewards[0] == "oracle" and len(set(session.rewards)) == len(session.rewards)
 
 
@@ -36,4 +37,4 @@ def test_the_pages_are_built_private_and_bounded() -> None:
         "print(pages._queue.max_size, pages.analytics_enabled, {f.api_visibility for f in pages.fns.values()})"
     )  # in a process of its own: Gradio leaves event loops open, and here warnings are errors
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=240, check=False)
-    assert run.stdout.strip() == "16 False {'private'}", run.stderr
+    assert run.stdout.strip() == "64 False {'private'}", run.stderr

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import threading
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
-from PIL import Image
 
 from cos.chain import Problem
 from cos.errors import UserError
-from cos.problems import draw
+from cos.problems import chain, corrupt
 from cos.protocols import Prompt
 from cos.search.methods import Settings
+from cos.template import pieces
+from workbench import estimate, limits, parts, runs
 from workbench import session as rooms
-from workbench.session import LIMITS, Runs, Session, examples, new_puzzle, read_picture, truth_of
-from workbench.solve import PANELS, Handlers, check_picture, example_of, puzzle_of
+from workbench.inputs import WORLDS, drawing, examples, kinds, read_picture, truth_of
+from workbench.limits import LIMITS
+from workbench.parts import PANELS
+from workbench.runs import Asked
+from workbench.session import Session
+from workbench.solve import Handlers, check_picture, drawn, example_of, kinds_of, puzzle_of
 
 RELEASED = Path(__file__).parent.parent / "data" / "released" / "images"
 
@@ -35,6 +44,7 @@ def asked(tmp_path: Path) -> dict[str, Any]:
         "methods": ["greedy", "best_of_n", "step_beam"],
         "n": 8,
         "width": 2,
+        "budget": 0,
         "temperature": 1.0,
         "seed": 0,
         "policy": "scripted",
@@ -43,6 +53,15 @@ def asked(tmp_path: Path) -> dict[str, Any]:
         "aggregator": "cos",
         "request": visitor("a"),
     }
+
+
+def frames_of(frames: AsyncIterator[list[Any]]) -> list[list[Any]]:
+    """All that a handler yields."""
+
+    async def collect() -> list[list[Any]]:
+        return [shown async for shown in frames]
+
+    return asyncio.run(collect())
 
 
 def visitor(key: str) -> Any:
@@ -54,20 +73,21 @@ def click(panel: int, data: Any) -> Any:
 
 
 def test_a_run_fills_its_panels_and_leaves_the_others_empty(asked: dict[str, Any]) -> None:
-    frames = list(Handlers(Session()).solve(**asked))
-    status, run, stop, *panels = frames[-1]
+    frames = frames_of(Handlers(Session()).solve(**asked))
+    status, run, stop, *panels, code = frames[-1]
     assert "truth: " in status and "Done" in status and len(panels) == PANELS and panels[3] == ""
     assert all("score" in panel or "tokens" in panel for panel in panels[:3])
     assert (run.interactive, stop.interactive) == (True, False) and frames[0][2].interactive is True
     assert all("✗ wrong" in panel or "✓ right" in panel for panel in panels[:3])
+    assert "cos solve" in code and "--method step_beam" in code
 
 
 def test_the_same_seed_gives_the_same_trees(asked: dict[str, Any]) -> None:
     session = Session()
     for key in "ab":
-        list(Handlers(session).solve(**asked | {"request": visitor(key)}))
-    ours, theirs = session.runs.get("a"), session.runs.get("b")
-    assert ours is not None and theirs is not None
+        frames_of(Handlers(session).solve(**asked | {"request": visitor(key)}))
+    ours, theirs = session.view("a").run, session.view("b").run
+    assert ours is not None and theirs is not None and ours is not theirs
     assert [trace.to_json(times=False) for trace in ours.traces] == [trace.to_json(times=False) for trace in theirs.traces]
 
 
@@ -90,11 +110,22 @@ def test_the_same_seed_gives_the_same_trees(asked: dict[str, Any]) -> None:
     ],
 )
 def test_bad_input_gets_one_plain_line(asked: dict[str, Any], change: dict[str, Any], says: str) -> None:
-    frames = []
-    with pytest.raises(gr.Error, match=says):
-        for frame in Handlers(Session()).solve(**asked | change):
+    frames: list[list[Any]] = []
+
+    async def collect() -> None:
+        async for frame in Handlers(Session()).solve(**asked | change):
             frames.append(frame)
+
+    with pytest.raises(gr.Error, match=says):
+        asyncio.run(collect())
     assert says in frames[-1][0].replace("&#x27;", "'") and frames[-1][1].interactive is True
+
+
+def test_words_that_the_embedded_models_do_not_know_are_named(asked: dict[str, Any]) -> None:
+    session = Session(policies=("embedded",), rewards=("scripted",))
+    change = {"policy": "embedded", "reward": "scripted", "question": "Who painted the Mona Lisa?"}
+    with pytest.raises(gr.Error, match=r"'Who' .*'painted'.*New puzzle"):
+        frames_of(Handlers(session).solve(**asked | change))
 
 
 @pytest.mark.parametrize("name", ["cut.png", "not_an_image.png"])
@@ -110,123 +141,181 @@ def test_pictures_of_every_mode_are_read(name: str) -> None:
     assert image.mode == "RGB" and max(image.size) <= LIMITS.side
 
 
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    Image.new("1", (13_000, 13_000)).save(tmp_path / "bomb.png")
-    with pytest.raises(UserError, match=r"bomb\.png: .*million"):
-        read_picture(str(tmp_path / "bomb.png"))
-
-
-def test_markup_and_special_tokens_in_the_question_stay_text(asked: dict[str, Any]) -> None:
-    session = Session()
-    hostile = "<img src=x onerror=alert(1)> $x$ **b** <|answer_end|> к+ки"
-    *_, last = Handlers(session).solve(**asked | {"question": hostile, "reward": "scripted"})
-    assert "<img" not in "".join(last[3:])
-
-
 def test_stop_ends_all_searches_and_keeps_what_is_there(asked: dict[str, Any]) -> None:
-    session = Session()
-    handlers = Handlers(session)
-    frames = handlers.solve(**asked)
-    next(frames), next(frames)
-    handlers.stop(visitor("b"))  # another visitor's Stop is none of ours
-    handlers.stop(visitor("a"))
-    *_, last = frames
-    run = session.runs.get("a")
-    assert "Stopped" in last[0] and run is not None and {trace.ended for trace in run.traces} <= {"stopped", "answered"}
+    handlers = Handlers(Session())
+
+    async def visit() -> list[Any]:
+        async for shown in handlers.solve(**asked | {"n": 64, "methods": ["best_of_n"] * 4}):
+            last = shown
+            handlers.stop(visitor("b"))  # another visitor's Stop is none of ours
+            handlers.stop(visitor("a"))
+        return last
+
+    last = asyncio.run(visit())
+    run = handlers.session.view("a").run
+    assert "Stopped" in last[0] and last[1].interactive is True
+    assert run is not None and {trace.ended for trace in run.traces} <= {"stopped", "answered", None}
 
 
-def test_a_run_that_waits_can_be_given_up(asked: dict[str, Any]) -> None:
-    session = Session()
-    handlers = Handlers(session)
-    assert "Starting" in handlers.wait(visitor("a"))[0]
-    others = handlers.solve(**asked | {"request": visitor("b")})
-    next(others), next(others)
-    assert "another visitor" in handlers.wait(visitor("a"))[0]
-    handlers.stop(visitor("a"))
-    others.close()
-    (frame,) = handlers.solve(**asked)
-    assert "Stopped before it began" in frame[0] and frame[1].interactive is True
-    handlers.wait(visitor("a"))
-    assert len(list(handlers.solve(**asked))) > 1
-    session.leave("a")
-    assert session.runs.get("a") is None and not session.runs.live()
+def test_runs_wait_in_line_are_told_their_place_and_can_be_given_up(asked: dict[str, Any]) -> None:
+    session, hold = Session(), threading.Event()
+    first = session.archive.add(Asked("?", ("vote",), ({},), "scripted", "scripted"), None)
+    session.line.put(first, lambda: bool(hold.wait(60)))
+    handlers, said = Handlers(session), []
+
+    async def visit() -> None:
+        async for frame in handlers.solve(**asked):
+            said.append(frame[0])
+            if "Waiting" in frame[0]:
+                handlers.stop(visitor("a"))
+                hold.set()
+
+    asyncio.run(visit())
+    assert any("another run is before this one" in text for text in said) and "Stopped before it began" in said[-1]
+    assert session.archive.live() == 0
 
 
-def test_a_closed_page_stops_its_run(asked: dict[str, Any]) -> None:
-    session = Session()
-    frames = Handlers(session).solve(**asked)
-    next(frames), next(frames)
-    run = session.runs.get("a")
-    frames.close()
-    session.runs.drop("a")
-    assert run is not None and run.stop.is_set() and session.runs.get("a") is None
+def test_the_line_is_bounded_and_so_is_the_rate(asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "LIMITS", replace(LIMITS, waiting=1))
+    session, hold = Session(), threading.Event()
+    made = [session.archive.add(Asked("?", ("vote",), ({},), "scripted", "scripted"), None) for _ in range(2)]
+    session.line.put(made[0], lambda: bool(hold.wait(60)))
+    assert made[0].begun.wait(10)
+    session.line.put(made[1], lambda: None)
+    with pytest.raises(gr.Error, match="waiting already"):
+        frames_of(Handlers(session).solve(**asked))
+    hold.set()
+    assert made[1].done.wait(10)
+    monkeypatch.setattr(limits, "LIMITS", replace(LIMITS, rate=2))
+    for _ in range(2):
+        session.rate.admit("x")
+    session.rate.admit("y")
+    with pytest.raises(UserError, match="2 runs a minute"):
+        session.rate.admit("x")
 
 
-def test_time_runs_out(asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "LIMITS", rooms.Limits(seconds=-1.0))
-    *_, last = Handlers(Session()).solve(**asked)
-    assert "Stopped after" in last[0] and "smaller N" in last[0]
+@pytest.mark.parametrize(
+    ("limit", "says"), [({"seconds": -1.0}, "smaller N"), ({"tokens": 10}, "10 are the most"), ({"patience": -1.0}, "looking")]
+)
+def test_limits_end_a_run(asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, limit: dict[str, float], says: str) -> None:
+    monkeypatch.setattr(runs, "LIMITS", replace(LIMITS, **limit))
+    *_, last = frames_of(Handlers(Session()).solve(**asked))
+    assert "Stopped" in last[0] and says in last[0] and last[1].interactive is True
 
 
 def test_picking_a_node_shows_its_path_and_the_root_brings_the_answer_back(asked: dict[str, Any]) -> None:
     session = Session()
     handlers = Handlers(session)
-    list(handlers.solve(**asked))
-    assert "Node 1," in handlers.pick(visitor("a"), click(1, {"id": 1}))
-    assert "The answer&#x27;s path" in (back := handlers.pick(visitor("a"), click(1, {"id": 0}))) or "The answer's path" in back
+    frames_of(handlers.solve(**asked))
+    picked = handlers.pick(visitor("a"), click(1, {"id": 1}))
+    run = session.view("a").run
+    assert run is not None and "Node 1," in picked and f"what-if?run={run.id}&amp;search=1&amp;node=1" in picked
+    back = handlers.pick(visitor("a"), click(1, {"id": 0}))
+    assert "The answer&#x27;s path" in back or "The answer's path" in back
 
 
 @pytest.mark.parametrize("data", [None, {}, {"id": "1"}, {"id": -1}, {"id": 10**9}, {"id": 1.5}, {"id": ["x"]}])
 def test_a_made_up_node_changes_nothing(asked: dict[str, Any], data: Any) -> None:
     session = Session()
     handlers = Handlers(session)
-    list(handlers.solve(**asked))
+    frames_of(handlers.solve(**asked))
     assert handlers.pick(visitor("a"), click(1, data)) == gr.skip()
     assert handlers.pick(visitor("stranger"), click(1, {"id": 1})) == gr.skip()
 
 
-def test_another_threshold_flags_other_steps_without_a_new_run(asked: dict[str, Any]) -> None:
+def test_another_threshold_or_aggregator_needs_no_new_run(asked: dict[str, Any]) -> None:
+    handlers = Handlers(Session())
+    frames_of(handlers.solve(**asked | {"reward": "scripted"}))
+    assert "⚑" not in "".join(handlers.look(0.0, "cos", visitor("a"))[:3])
+    shown = handlers.look(1.0, "min", visitor("a"))
+    assert "⚑ first step under 1.00" in shown[0] and "min <b>" in shown[1] and "by min " in shown[1]
+    assert handlers.look(1.0, "min", visitor("stranger")) == [gr.skip()] * PANELS
+
+
+def test_the_first_wrong_step_is_flagged_by_the_truth() -> None:
+    problem, image = examples()[0]
+    right = chain(problem, random.Random(0))
+    wrong = next(made for seed in range(9) if (made := corrupt(problem, right, random.Random(seed))).steps != right.steps)
+    for shown, flags in ((right, 0), (wrong, 1)):
+        session = Session()
+        prompt, given = Prompt(problem.question, image), pieces(shown)
+        run = session.ask("a", prompt, ["sample"], [Settings(n=1)], "scripted", "oracle", problem, given)
+        assert run.done.wait(30)
+        view = session.view("a")
+        view.run = run
+        assert parts.frame(view, {0})[0].count("✗ first wrong step: ") == flags
+
+
+def test_what_it_will_cost_is_said_before_and_close_to_what_it_costs(asked: dict[str, Any]) -> None:
     session = Session()
     handlers = Handlers(session)
-    list(handlers.solve(**asked | {"reward": "scripted"}))
-    assert "⚑" not in "".join(handlers.view(0.0, "min", visitor("a"))[:3])
-    shown = handlers.view(1.0, "min", visitor("a"))
-    assert "⚑ first step under 1.00" in shown[0] and "min <b>" in shown[1]
-    assert handlers.view(1.0, "min", visitor("stranger")) == [gr.skip()] * PANELS
+    assert "tokens" in handlers.cost(["greedy", "vote"], 8, 4, 0, "scripted") and "N=8" in handlers.cost(["vote"], 8, 4, 0, "scripted")
+    assert "each need a number" in handlers.cost(["vote"], None, 4, 0, "scripted")
+    frames_of(handlers.solve(**asked | {"methods": ["greedy", "vote", "best_of_n"], "reward": "scripted"}))
+    run = session.view("a").run
+    assert run is not None
+    for trace in run.traces:
+        assert 0.5 < trace.meter.tokens / estimate.tokens(trace.method, 8, "scripted") < 1.6, trace.method
+    assert ", about " in handlers.cost(["vote"], 8, 4, 0, "scripted"), "the pace of a run is known now"
+
+
+def test_a_budget_of_tokens_gives_each_method_its_n(asked: dict[str, Any]) -> None:
+    session = Session()
+    frames_of(Handlers(session).solve(**asked | {"budget": 2000, "methods": ["vote", "best_of_n"], "reward": "scripted"}))
+    run = session.view("a").run
+    assert run is not None
+    ns = [row["n"] for row in run.asked.settings]
+    assert ns[0] > ns[1] > 1 and all(trace.meter.tokens < 3200 for trace in run.traces)
 
 
 def test_puzzles_and_their_truth() -> None:
-    for world in rooms.WORLDS:
-        image, question, problem = puzzle_of(world, "2")
+    for world in WORLDS:
+        image, question, problem = puzzle_of(world, "2", "any kind")
         assert isinstance(problem, Problem) and problem.world == world and problem.level == 2
         assert truth_of(Prompt(question, image), problem) is problem
         assert truth_of(Prompt(question + " now", image), problem) is None
         assert truth_of(Prompt(question, image.rotate(90)), problem) is None
-    with pytest.raises(gr.Error):
-        puzzle_of("moons", "1")
+    assert puzzle_of("charts", "3", "order")[2].kind == "order"
+    assert "order" in str(kinds_of("charts", "3").choices) and "order" not in kinds("charts", 1)
+    for wrong in (("moons", "1", "any kind"), ("charts", "1", "order")):
+        with pytest.raises(gr.Error):
+            puzzle_of(*wrong)
     chosen = example_of(SimpleNamespace(index=2))  # type: ignore[arg-type]
     assert chosen[2] is examples()[2][0] and chosen[0].size == examples()[2][1].size
 
 
-def test_runs_are_kept_one_a_visitor_and_the_oldest_goes() -> None:
-    runs, session = Runs(most=2), Session()
-    problem = new_puzzle("charts", 1, 0)
-    made = [session.start(Prompt("?", draw(problem)), ["greedy"], Settings(n=1), "scripted", "scripted") for _ in range(4)]
-    for key, run in zip("abbc", made, strict=True):
-        runs.put(key, run)
-    assert [runs.get(key) for key in "abc"] == [None, made[2], made[3]]
-    assert [run.stop.is_set() for run in made] == [True, True, False, False]
+def test_strokes_become_a_picture_of_digits() -> None:
+    strokes = [[[100, 40], [100, 160]], [[300, 50], [330, 50], [330, 150]]]
+    image = drawing(strokes)
+    assert image.width == 256 and image.convert("L").getextrema()[0] < 80
+    assert drawn(click(0, {"strokes": strokes}))[2] is None
+
+
+@pytest.mark.parametrize("strokes", [None, [], [[]], "x", [[["a", 1]]], [[[10**9, 1]]], [[[1, 2, 3]]], [[[1, 1]] * 30_000], [5]])
+def test_what_is_no_drawing_is_refused(strokes: Any) -> None:
+    with pytest.raises(gr.Error, match=r"sketch pad is empty|can't be read"):
+        drawn(click(0, {"strokes": strokes}))
 
 
 def test_two_visitors_at_once_see_their_own(asked: dict[str, Any]) -> None:
     session, seen = Session(), {}
 
-    def visit(key: str) -> None:
-        *_, seen[key] = Handlers(session).solve(**asked | {"request": visitor(key), "methods": ["vote"] if key == "a" else ["sample"]})
+    async def visit(key: str, method: str) -> None:
+        async for frame in Handlers(session).solve(**asked | {"request": visitor(key), "methods": [method]}):
+            seen[key] = frame
 
-    threads = [threading.Thread(target=visit, args=(key,)) for key in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    async def both() -> None:
+        await asyncio.gather(visit("a", "vote"), visit("b", "sample"))
+
+    asyncio.run(both())
     assert 'aria-label="vote"' in seen["a"][3] and 'aria-label="sample"' in seen["b"][3]
+
+
+def test_views_are_few_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "LIMITS", replace(LIMITS, visitors=2))
+    session = Session()
+    first = session.view("a")
+    session.view("b"), session.view("a"), session.view("c")
+    assert session.view("a") is first and len(session._views) == 2
+    session.leave("a")
+    assert session.view("a") is not first

@@ -6,8 +6,23 @@ The look is in `workbench.theme`; colour is never the only sign (rewards carry t
 
 from __future__ import annotations
 
-from workbench.render.cards import glossary, panel, standing_leaf, status
+from workbench.render.cards import PAD, Place, codes, glossary, panel, standing_leaf, status
 from workbench.render.marks import colour, escape
-from workbench.render.tree import tree_svg
+from workbench.render.page import bundle, stylesheet
+from workbench.render.tree import tree_file, tree_svg
 
-__all__ = ["colour", "escape", "glossary", "panel", "standing_leaf", "status", "tree_svg"]
+__all__ = [
+    "PAD",
+    "Place",
+    "bundle",
+    "codes",
+    "colour",
+    "escape",
+    "glossary",
+    "panel",
+    "standing_leaf",
+    "status",
+    "stylesheet",
+    "tree_file",
+    "tree_svg",
+]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from cos.scores import AGGREGATORS, WORST, vote
 from cos.search.trace import Node, SearchTrace
@@ -21,6 +22,35 @@ _KINDS = (
 _PHASES = {"answered": "done", "no_answer": "no answer", "failed": "failed", "stopped": "stopped"}
 _MOST_ANSWERS = 5
 _GAP = "\n\n"
+PAD = (
+    '<canvas width="500" height="200" role="img" aria-label="sketch pad: draw digits in a row; without a pointer, use New puzzle">'
+    '</canvas><button type="button" data-pad="use">Use drawing</button><button type="button" data-pad="clear">Clear</button>'
+)
+"""The sketch pad of the Solve page; `pad.js` brings it to life."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a search is kept: the id of its run and its number in it. Links are relative to the app's root."""
+
+    run: str
+    search: int
+
+    def href(self, ending: str) -> str:
+        """The address of a file: the trace (`json`), the tree (`svg`) or a page of its own (`html`)."""
+        return f"runs/{self.run}/{self.search}.{ending}"
+
+    def page(self, name: str, node: int | None = None) -> str:
+        """The address of a page of the app about this search."""
+        return f"{name}?run={self.run}&amp;search={self.search}" + ("" if node is None else f"&amp;node={node}")
+
+
+@dataclass(frozen=True)
+class _Cards:
+    threshold: float
+    aggregator: str
+    is_wrong: Callable[[Node], str | None] | None
+    place: Place | None
 
 
 def panel(
@@ -31,25 +61,38 @@ def panel(
     threshold: float = 0.5,
     aggregator: str = "cos",
     most_tokens: int = 0,
+    is_wrong: Callable[[Node], str | None] | None = None,
+    instead: str = "",
+    place: Place | None = None,
 ) -> str:
     """One search as HTML, live or ended.
 
     `is_right` says whether an answer is the known one; None where no truth is known. `selected`: the node whose path the cards show (None:
-    that of the answer, or the best so far). `threshold`: the first step under it is flagged. `most_tokens` scales the cost bar.
+    that of the answer, or the best so far). `threshold`: the first step under it is flagged, as is the first that `is_wrong` gives a
+    reason for. `most_tokens` scales the cost bar. `instead`: what another aggregator would answer. `place`: where the run is kept, for
+    links to its files.
     """
     leaf = trace.nodes[selected] if selected and selected < len(trace.nodes) else None
     state = "running" if trace.ended is None else trace.ended
     return (
         f'<section class="panel {state}" aria-label="{escape(trace.method)}">'
-        f"{_head(trace)}{_answer(trace, is_right)}{_pool(trace, is_right)}"
+        f"{_head(trace)}{_answer(trace, is_right, instead)}{_pool(trace, is_right)}"
         f"{tree_svg(trace, leaf.id if leaf else None, is_right)}"
-        f"{_path(trace, leaf, threshold, aggregator)}{_cost(trace, most_tokens)}</section>"
+        f"{_path(trace, leaf, _Cards(threshold, aggregator, is_wrong, place))}{_cost(trace, most_tokens)}"
+        f"{_files(place) if place and trace.ended else ''}</section>"
     )
 
 
-def status(text: str, tone: str = "") -> str:
-    """A line that says how things stand; `tone` is `running`, `wrong` or nothing."""
-    return f'<p class="status {tone}" role="status">{escape(text)}</p>'
+def status(text: str, tone: str = "", run: str = "") -> str:
+    """A line that says how things stand; `tone` is `running`, `wrong` or nothing, `run` the id of the run that it is about."""
+    about = f' data-run="{escape(run)}"' if run else ""
+    return f'<p class="status {tone}" role="status"{about}>{escape(text)}</p>'
+
+
+def codes(entries: Sequence[tuple[str, str]]) -> str:
+    """Texts to copy, each under its name."""
+    rows = (f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>" for name, text in entries)
+    return f'<div class="codes">{"".join(rows)}</div>'
 
 
 def glossary(entries: Mapping[str, str]) -> str:
@@ -82,7 +125,7 @@ def _head(trace: SearchTrace) -> str:
     return f'<header><h3>{name}</h3><span class="phase">{escape(phase)}</span>{clock}</header>'
 
 
-def _answer(trace: SearchTrace, is_right: Callable[[str], bool] | None) -> str:
+def _answer(trace: SearchTrace, is_right: Callable[[str], bool] | None, instead: str) -> str:
     if trace.answer is None:
         says = "…" if trace.ended is None else "no answer"
         why = "" if trace.ended is None else f'<p class="why">{escape(clip(trace.ended_why, 300))}</p>'
@@ -96,8 +139,12 @@ def _answer(trace: SearchTrace, is_right: Callable[[str], bool] | None) -> str:
     says = f'<strong class="says">{escape(clip(trace.answer, 120) or "(empty)")}</strong>'
     return (
         f'<div class="answer">{says}{verdict}{badge(trace.nodes[trace.chosen or 0].reward)}{truth}'
-        f'<p class="why">{escape(clip(trace.answer_why, 200))}</p></div>'
+        f'<p class="why">{escape(clip(trace.answer_why, 200))}</p>{_instead(instead)}</div>'
     )
+
+
+def _instead(text: str) -> str:
+    return f'<p class="instead">{escape(clip(text, 200))}</p>' if text else ""
 
 
 def _pool(trace: SearchTrace, is_right: Callable[[str], bool] | None) -> str:
@@ -112,17 +159,24 @@ def _pool(trace: SearchTrace, is_right: Callable[[str], bool] | None) -> str:
     return f'<ul class="pool" aria-label="answers drawn">{"".join(chips)}{more}</ul>'
 
 
-def _path(trace: SearchTrace, picked: Node | None, threshold: float, aggregator: str) -> str:
-    leaf = picked or standing_leaf(trace, aggregator)
+def _path(trace: SearchTrace, picked: Node | None, look: _Cards) -> str:
+    leaf = picked or standing_leaf(trace, look.aggregator)
     line = trace.line(leaf)
-    first_low = next((node.id for node in line if node.is_step and node.reward is not None and node.reward < threshold), None)
-    cards = "".join(_card(node, node.id == first_low, threshold, node is picked) for node in line)
-    return f'<div class="path">{_trail(trace, leaf, picked, aggregator)}<ol class="steps">{cards}</ol></div>'
+    flags: dict[int, str] = {}
+    low = next((node.id for node in line if node.is_step and node.reward is not None and node.reward < look.threshold), None)
+    if low is not None:
+        flags[low] = f'<p class="flag">⚑ first step under {look.threshold:.2f}</p>'
+    for node in line if look.is_wrong else ():
+        if look.is_wrong and (why := look.is_wrong(node)) is not None:
+            flags[node.id] = flags.get(node.id, "") + f'<p class="flag">✗ first wrong step: {escape(clip(why, 200))}</p>'
+            break
+    cards = "".join(card(node, flags.get(node.id, ""), node is picked) for node in line)
+    return f'<div class="path">{_trail(trace, leaf, picked, look)}<ol class="steps">{cards}</ol></div>'
 
 
-def _trail(trace: SearchTrace, leaf: Node, picked: Node | None, aggregator: str) -> str:
-    score = path_score(trace, leaf, aggregator)
-    number = f" · {escape(aggregator)} <b>{score:.3f}</b>" if score > WORST and leaf.id else ""
+def _trail(trace: SearchTrace, leaf: Node, picked: Node | None, look: _Cards) -> str:
+    score = path_score(trace, leaf, look.aggregator)
+    number = f" · {escape(look.aggregator)} <b>{score:.3f}</b>" if score > WORST and leaf.id else ""
     if picked is None:
         what = (
             "The answer's path"
@@ -135,16 +189,19 @@ def _trail(trace: SearchTrace, leaf: Node, picked: Node | None, aggregator: str)
         )
         return f'<p class="trail"><span>{what}{number}</span></p>'
     why = f": {escape(clip(picked.why, 200))}" if picked.why else ""
+    what_if = ""
+    if look.place is not None and (picked.is_step or picked.answer is not None):
+        what_if = f'<a href="{look.place.page("what-if", picked.id)}">what if …</a>'
     return (
         f'<p class="trail picked"><span>Node {picked.id}, <em>{picked.status}</em>{why}{number}</span>'
-        '<button type="button" data-node="0">back to the answer</button></p>'
+        f'{what_if}<button type="button" data-node="0">back to the answer</button></p>'
     )
 
 
-def _card(node: Node, low: bool, threshold: float, picked: bool) -> str:
-    classes = "step" + (" low" if low else "") + (" picked" if picked else "") + (" final" if node.answer is not None else "")
+def card(node: Node, flag: str = "", picked: bool = False) -> str:
+    """One node as a card; `flag` is HTML of our own."""
+    classes = "step" + (" low" if flag else "") + (" picked" if picked else "") + (" final" if node.answer is not None else "")
     many = f'<span class="many" title="drawn {node.count} times">×{node.count}</span>' if node.count > 1 else ""
-    flag = f'<p class="flag">⚑ first step under {threshold:.2f}</p>' if low else ""
     if node.is_step:
         title = escape(clip(node.name or "", 120)) or "(no name)"
         body = f"<p>{_long(node.thought)}</p>" + (f'<p class="reflection">{_long(node.reflection)}</p>' if node.reflection else "")
@@ -176,4 +233,14 @@ def _cost(trace: SearchTrace, most_tokens: int) -> str:
     return (
         f'<footer class="cost"><p><b>{count(meter.tokens)}</b> tokens · {calls}{flops}</p>'
         f'<div class="meter" aria-hidden="true">{bar}</div><ul class="legend">{legend}</ul></footer>'
+    )
+
+
+def _files(place: Place) -> str:
+    """Links to the run's files; the picture of the tree is painted by the browser (`tree.js`)."""
+    svg = place.href("svg")
+    return (
+        f'<nav class="files" aria-label="files of this search"><a href="{place.page("replay")}">replay</a>'
+        f'<a href="{place.href("json")}" download="trace.json">trace</a><a href="{svg}" download="tree.svg">SVG</a>'
+        f'<button type="button" data-png="{svg}">PNG</button><a href="{place.href("html")}" download="search.html">page</a></nav>'
     )

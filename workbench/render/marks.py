@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import math
+from functools import lru_cache
+from importlib.resources import files
 
 STOPS = ((0.0, (194, 65, 12)), (0.5, (196, 160, 82)), (1.0, (15, 118, 110)))
 """Reward -> RGB: rust, sand, teal. Told apart by eyes that see no red or no green, and by lightness."""
@@ -47,3 +49,24 @@ def count(number: float) -> str:
         if number >= size:
             return f"{number / (1e3 if unit == 'k' else size):.1f} {unit}"
     return f"{number:,.0f}"
+
+
+@lru_cache(maxsize=1)
+def stylesheet() -> str:
+    """The rules of all drawings and pages (`style.css`)."""
+    return (files("workbench") / "style.css").read_text("utf-8")
+
+
+def rules(*parts: str) -> str:
+    """The named parts of the stylesheet: each begins with a comment such as `/* tree */`."""
+    found = {}
+    for part in stylesheet().split("\n/* ")[1:]:
+        name, _, text = part.partition(" */\n")
+        found[name] = text
+    return "\n".join(found[name] for name in parts)
+
+
+def colours() -> str:
+    """The variables at the top of the stylesheet, light and dark, and the typefaces that Gradio gives to its pages."""
+    fonts = ':root { --font-mono: ui-monospace, "DejaVu Sans Mono", monospace; --font: system-ui, "DejaVu Sans", sans-serif; }\n'
+    return fonts + stylesheet().split("\n/* ")[0]

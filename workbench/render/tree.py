@@ -5,12 +5,13 @@ Each node carries `data-node` (its id) and `data-parent`, for the page's script;
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cos.search.trace import Node, SearchTrace
-from workbench.render.marks import clip, colour, escape
+from workbench.render.marks import clip, colour, colours, escape, rules
 
 MOST_DRAWN = 320
 """Nodes in one drawing; the least telling ones are left out beyond it, and the caption says so."""
@@ -42,6 +43,19 @@ def tree_svg(trace: SearchTrace, selected: int | None = None, is_right: Callable
     return (
         f'<div class="tree-room"><svg class="tree" viewBox="0 0 {width:.0f} {height:.0f}" style="min-width:{0.8 * width:.0f}px;'
         f'max-width:{1.5 * width:.0f}px" role="tree" aria-label="{label}">{edges}{nodes}</svg></div>{caption}'
+    )
+
+
+def tree_file(trace: SearchTrace, is_right: Callable[[str], bool] | None = None) -> str:
+    """The same drawing as an SVG file that needs nothing beside it; light, on white."""
+    html = tree_svg(trace, None, is_right)
+    drawing = html[html.index("<svg") : html.index("</svg>")]
+    width, height = re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawing)[0]
+    opening, _, inside = drawing.partition(">")
+    opening = re.sub(r' style="[^"]*"', "", opening)
+    return (
+        f'{opening} xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"><style>{colours()}{rules("tree")}</style>'
+        f'<rect width="100%" height="100%" fill="#ffffff"/>{inside}</svg>\n'
     )
 
 

@@ -1,0 +1,81 @@
+"""The files of a run by address: `runs/ID/0.json` (trace), `0.svg` (tree), `0.html` (a page of its own), `picture.png`. Nothing else.
+
+An address is matched as a whole, and what it names is made from the run; no path on the disk is ever built from what a visitor sends but
+the run's folder, whose name must be an id.
+
+| route | gives |
+|---|---|
+| / | the Solve page; `?run=ID` opens a run |
+| /what-if?run=ID&search=0&node=3 | the What-if page |
+| /replay, /replay?run=ID&search=0, /replay?trace=NAME | the Replay page |
+| /runs/ID/N.json, N.svg, N.html, picture.png | a run's files |
+| /gradio_api/... | Gradio's own, and the API: `solve`, `score_steps`, `get_trace` |
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Awaitable, Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from workbench import render
+from workbench.runs import Archive, Run
+
+KINDS = {"json": "application/json", "svg": "image/svg+xml", "html": "text/html; charset=utf-8", "png": "image/png"}
+_FILE = re.compile(r"([0-3])\.(json|svg|html)")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+}
+"""These files are for keeping: shown in the app's own place they may run nothing."""
+
+
+def routes(archive: Archive) -> list[Route]:
+    """What the server answers beside Gradio's pages."""
+
+    async def answer(request: Request) -> Response:
+        found = await run_in_threadpool(file, archive, request.path_params["id"], request.path_params["name"])
+        if found is None:
+            return PlainTextResponse("There is no such run here, or no longer.", status_code=404)
+        content, kind = found
+        return Response(content, media_type=KINDS[kind], headers={**_HEADERS, "Content-Disposition": "attachment"})
+
+    handler: Callable[[Request], Awaitable[Response]] = answer
+    return [Route("/runs/{id}/{name}", handler, methods=["GET"])]
+
+
+def file(archive: Archive, id: str, name: str) -> tuple[bytes, str] | None:
+    """A file of a run and its kind; None for whatever is none."""
+    run = archive.find(id)
+    if run is None:
+        return None
+    if name == "picture.png":
+        return (png(run), "png") if run.picture is not None else None
+    matched = _FILE.fullmatch(name)
+    if matched is None or int(matched[1]) >= len(run.traces):
+        return None
+    number, kind = int(matched[1]), matched[2]
+    with run.lock:
+        trace = run.traces[number]
+        if kind == "json":
+            text = json.dumps(trace.to_json(), ensure_ascii=False, indent=1)
+        elif kind == "svg":
+            text = render.tree_file(trace, run.is_right(number))
+        else:
+            text = render.bundle([trace], png(run) if run.picture is not None else None, run.is_right(number), run.is_wrong)
+    return text.encode("utf-8", "replace"), kind
+
+
+def png(run: Run) -> bytes:
+    """The run's picture."""
+    assert run.picture is not None
+    buffer = io.BytesIO()
+    run.picture.save(buffer, "PNG")
+    return buffer.getvalue()
