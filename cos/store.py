@@ -125,15 +125,23 @@ class Log:
 
 def inside(root: str | Path, path: str | Path) -> Path:
     """The file that the relative `path` means under `root`. Raises UserError where it would leave `root` (`..`, absolute, by a link)."""
-    given = str(path)
+    given = relative(path, root)
     try:
         home = Path(root).resolve()
         full = (home / given).resolve()
     except (OSError, ValueError, RuntimeError):  # a null byte, a name too long, a circle of links
         raise UserError(f"{given[:200]!r}: not a path") from None
-    if Path(given).is_absolute() or ".." in Path(given).parts or not full.is_relative_to(home):
+    if not full.is_relative_to(home):
         raise UserError(f"{given}: leaves the folder {root}; give a path below it")
     return full
+
+
+def relative(path: str | Path, root: str | Path = "of the pictures") -> str:
+    """The path as text, the disk not looked at. Raises UserError where it is absolute or has `..` in it."""
+    given = str(path)
+    if os.path.isabs(given) or ".." in given.split(os.sep):
+        raise UserError(f"{given!r}: not a path" if "\0" in given else f"{given}: leaves the folder {root}; give a path below it")
+    return given
 
 
 def dump(row: Mapping[str, Any]) -> str:

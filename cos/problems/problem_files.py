@@ -67,6 +67,8 @@ def check(path: str | Path, images: str | Path | None) -> Report:
         reason = next(_faults(line, root, seen), None)
         if reason is not None:
             bad.append((line.number, reason))
+    if not count:
+        raise UserError(f"{path}: no rows; is this the right file?")
     return Report(count, tuple(bad))
 
 
