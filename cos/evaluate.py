@@ -102,8 +102,10 @@ class _Clocked:
     """A policy or a scorer that adds up the seconds it works. `reading`: those of opening a prompt that `hold` took, in seconds each."""
 
     def __init__(self, model: Any) -> None:
-        self.model, self.name, self.costs, self.seconds, self.reading = model, model.name, model.costs, 0.0, 0.0
-        self.close = model.close
+        self.model, self.seconds, self.reading = model, 0.0, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)  # its name, costs, calibration, and all that takes no time
 
     def open(self, prompts: Sequence[Prompt]) -> Any:
         return self._time(self.model.open, prompts)
@@ -201,7 +203,7 @@ class _Block:
                 if file:
                     trace.save(file)
                 row = self._result(index, trace.answer, trace.meter, trace, file)
-                if method not in ONE_CHAIN:
+                if method not in ONE_CHAIN and self.truths[index].knows_steps:
                     row["survival"] = self.truths[index].survival(trace)
                 if n == ns[0]:
                     rows.append({str(n): row for n in self.plan.ns})  # one chain is the same at every n

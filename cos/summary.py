@@ -108,7 +108,7 @@ def _method(view: Sequence[Record], name: str, pass_1: float, pass_n: float) -> 
         "recovered": recovered(share["accuracy"], pass_1, pass_n),
         **{key: _mean(row[key] for row in rows) for key in COSTS},
         **({"failed": failed} if failed else {}),
-        **({"survival": _survival([row["survival"] for row in rows])} if "survival" in rows[0] else {}),
+        **({"survival": _survival(searches)} if (searches := [row["survival"] for row in rows if "survival" in row]) else {}),
     }
 
 
@@ -127,13 +127,16 @@ def _survival(searches: Sequence[Sequence[Sequence[int]]]) -> list[dict[str, flo
 
 
 def _paired(views: dict[int, list[Record]], seed: int) -> dict[int, list[dict[str, Any]]]:
-    """Every method against each reference at the same n (against the first method, where there is no reference), problem by problem."""
+    """Every method against each reference at the same n (against the first method, where there is no reference), problem by problem.
+
+    At n = 1 nothing is chosen, so nothing is compared: it would only make the correction harder on the rest.
+    """
     found: dict[int, list[dict[str, Any]]] = {}
     for n, view in views.items():
         right = {name: [row["methods"][name]["right"] for row in view] for name in view[0]["methods"]}
         references = [name for name in REFERENCES if name in right] or [*right][:1]
         pairs = [(ours, theirs) for place, theirs in enumerate(references) for ours in right if ours not in references[: place + 1]]
-        found[n] = [_difference(right[ours], right[theirs], seed, ours=ours, theirs=theirs) for ours, theirs in pairs]
+        found[n] = [_difference(right[ours], right[theirs], seed, ours=ours, theirs=theirs) for ours, theirs in pairs if n > 1]
     _correct([row for rows in found.values() for row in rows])
     return found
 
@@ -145,7 +148,7 @@ def _equal_flops(records: Sequence[Record], views: dict[int, list[Record]], seed
     """
     spent = np.mean([row["pool"]["vote_flops"] for row in records], axis=0)
     rows: list[dict[str, Any]] = []
-    for n, view in views.items() if spent.any() else ():
+    for n, view in [(n, view) for n, view in views.items() if n > 1 and spent.any()]:
         for name in [name for name in view[0]["methods"] if name not in UNREWARDED]:
             flops = _mean(row["methods"][name]["flops"] for row in view)
             enough = np.flatnonzero(spent >= flops * (1 - 1e-9))

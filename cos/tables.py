@@ -41,11 +41,13 @@ _WIDTHS = (10, 18, 9, 11, 8, 9, 9, 10, 8, 9)
 
 
 def _pairs(summary: dict[str, Any]) -> list[str]:
-    lines = []
+    """A line for every method at every n: what it has over each reference."""
+    lines: dict[str, str] = {}
     for n, row in by_budget(summary).items():
         for pair in row["paired"]:
-            lines.append(f"n={n}: {pair['ours']} - {pair['theirs']} {_difference(pair)}")
-    return lines
+            start = f"n={n}: {pair['ours']}"
+            lines[start] = lines.get(start, start) + f" - {pair['theirs']} {_difference(pair)};"
+    return [line.rstrip(";") for line in lines.values()]
 
 
 def _equal_flops(summary: dict[str, Any]) -> list[str]:
@@ -64,8 +66,8 @@ def _equal_flops(summary: dict[str, Any]) -> list[str]:
 
 def _survival(summary: dict[str, Any]) -> list[str]:
     lines = []
-    for n, table in by_budget(summary).items():
-        for name, row in table["methods"].items():
+    for n, found in by_budget(summary).items():
+        for name, row in found["methods"].items():
             if row.get("survival"):
                 kept = " ".join(f"{100 * at['kept']:.0f}/{100 * at['drawn']:.0f}" for at in row["survival"])
                 lines.append(f"n={n}: {name}, problems with a right path kept/drawn by depth, %: {kept}")
@@ -82,11 +84,12 @@ def _steps(summary: dict[str, Any]) -> list[str]:
 
 
 def _worlds(summary: dict[str, Any]) -> list[str]:
+    """Each world and level at the largest n."""
     lines = []
-    for n, table in by_budget(summary).items():
-        for name, row in {**table["worlds"], **{f"level {level}": row for level, row in table["levels"].items()}}.items():
-            shares = [f"{method} {share['accuracy']:.1%}" for method, share in row["methods"].items()]
-            lines.append(f"n={n}: {name} ({row['problems']}): pass@{n} {row['pass_at_n']:.1%}, " + ", ".join(shares))
+    n, found = max(by_budget(summary).items())
+    for name, row in {**found["worlds"], **{f"level {level}": row for level, row in found["levels"].items()}}.items():
+        shares = [f"{method} {share['accuracy']:.1%}" for method, share in row["methods"].items()]
+        lines.append(f"n={n}: {name} ({row['problems']}): pass@{n} {row['pass_at_n']:.1%}, " + ", ".join(shares))
     return lines
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from cos.chain import Problem
 from cos.problems import check, grade
+from cos.problems.benchmarks import BENCHMARKS
 from cos.search.trace import Node, SearchTrace
 
 _ALIVE = ("open", "kept", "finished", "chosen")
@@ -24,6 +25,8 @@ class Truth:
     def __init__(self, problem: Problem) -> None:
         self._check = cache(partial(check, problem))
         self._grade = cache(partial(grade, problem))
+        self.knows_steps = problem.world not in BENCHMARKS
+        """Whether it can tell right steps from wrong ones. A benchmark knows the answer alone."""
 
     def right(self, answer: str | None) -> bool:
         """Whether this answer is right, by the rule of the problem's own set."""

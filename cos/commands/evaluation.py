@@ -113,6 +113,7 @@ def _figure(summary: dict[str, Any], out: Path) -> None:
     from workbench.plots import accuracy_curves
 
     figure = accuracy_curves(points(summary), {int(n): share for n, share in summary["pass_at"].items()})
+    figure.update_layout(paper_bgcolor="white")
     figure.write_html(out / "curves.html", include_plotlyjs=True)
     with contextlib.suppress(ImportError, RuntimeError, ValueError):
         figure.write_image(out / "curves.png", scale=2)

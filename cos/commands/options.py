@@ -73,7 +73,8 @@ def add_models(parser: argparse.ArgumentParser, *, policy: bool = True) -> None:
 
 def add_search(parser: argparse.ArgumentParser, *, n: Callable[[str], Any] = int) -> None:
     """The options of `Settings`, with its defaults. `n` reads --n, where a verb takes more than one number."""
-    parser.add_argument("--n", type=n, default=str(Settings.n), help=f"chains, or candidates a round ({Settings.n})")
+    several = "" if n is int else "; several with commas between"
+    parser.add_argument("--n", type=n, default=str(Settings.n), help=f"chains, or candidates a round{several} ({Settings.n})")
     parser.add_argument("--width", type=int, default=Settings.width, help=f"live paths of a beam ({Settings.width})")
     for name, meaning in _SEARCH.items():
         default = getattr(Settings, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cos.search.trace import SearchTrace
-from workbench.plots import accuracy_by_cost, reward_by_step
+from workbench.plots import accuracy_by_cost, accuracy_curves, reward_by_step
 
 
 def trace_with(rewards: list[float], name: str = "Read") -> SearchTrace:
@@ -45,3 +45,20 @@ def test_accuracy_lines_are_sorted_by_cost_with_their_intervals() -> None:
     assert accuracy_by_cost(rows, "n").layout.xaxis.type == "linear"
     with pytest.raises(KeyError):
         accuracy_by_cost(rows, "watts")
+
+
+def test_curves_over_n_and_over_flops_show_the_same_points() -> None:
+    rows = [
+        {"method": "vote", "n": 16, "accuracy": 0.5, "ci95": [0.4, 0.65], "flops": 9e9},
+        {"method": "vote", "n": 4, "accuracy": 0.4, "ci95": [0.35, 0.45], "flops": 3e9},
+        {"method": "free", "n": 1, "accuracy": 0.3, "ci95": [0.2, 0.4], "flops": 0.0},
+    ]
+    lines = accuracy_curves(rows, {1: 0.3, 4: 0.6, 16: 0.9}).data
+    found = [(line.name, list(line.x), list(line.y), line.xaxis) for line in lines]
+    assert found == [
+        ("vote", [4, 16], [0.4, 0.5], "x"),
+        ("free", [1], [0.3], "x"),
+        ("vote", [3e9, 9e9], [0.4, 0.5], "x2"),  # what has no known FLOPs can't stand on a scale of them
+        ("pass@N", [1, 4, 16], [0.3, 0.6, 0.9], "x"),
+    ]
+    assert [line.showlegend for line in lines[:3]] == [True, True, False]
