@@ -18,6 +18,7 @@ from cos.chain import Problem, Step
 from cos.errors import UserError
 from cos.problems.benchmarks import BENCHMARKS, Source, grades, load
 from cos.problems.benchmarks.items import Item, join
+from cos.problems.problem_files import picture
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +201,15 @@ def test_the_hub_is_streamed_with_pictures_as_they_are(monkeypatch: pytest.Monke
     monkeypatch.setattr(datasets, "get_dataset_config_names", broken)
     with pytest.raises(UserError, match=r"me/mmstar, split val: can't be read from the Hub \(no network\)"):
         load("mmstar", 1, Source("me/mmstar"))
+
+
+def test_pictures_come_along_or_are_missed(files: dict[str, str], tmp_path: Path) -> None:
+    (item,) = load("mmstar", 1, Source(files["mmstar"]))
+    shown = picture(item, ".")
+    assert shown is not None and shown.size == (24, 16)
+    with pytest.raises(UserError, match="mmstar-0: its picture lies in the file of mmstar"):
+        picture(Problem.from_json(item.to_json()), ".")
+    rows = [{key: value for key, value in row.items() if key != "decoded_image"} for row in made.mathvista()]
+    (item,) = load("mathvista", 1, Source(str(made.json_lines(rows, tmp_path / "rows.jsonl", "image"))))
+    again = picture(Problem.from_json(item.to_json()), tmp_path)
+    assert again is not None and again.size == (24, 16)

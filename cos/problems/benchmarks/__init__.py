@@ -129,7 +129,8 @@ def _item(name: str, split: str, number: int, where: str, row: Row, source: Sour
         raise UserError(f"{where}: no gold answer; some splits hide them, take {name}:{BENCHMARKS[name].SPLIT}")
     pictures = tuple(held for value in _flat(item.pictures) if (held := _picture(value, root, where)) is not None)
     own = re.sub(r"[^\w.-]", "_", item.id or f"{number:05d}")  # an id becomes part of the name of a trace's file
-    return replace(item, id=f"{name}-{own}", world=name, split=split, pictures=pictures, root=root)
+    image = pictures[0] if len(pictures) == 1 and isinstance(pictures[0], str) else None
+    return replace(item, id=f"{name}-{own}", world=name, split=split, image=image, pictures=pictures, root=root)
 
 
 def _flat(values: tuple[Any, ...]) -> list[Any]:
