@@ -34,35 +34,38 @@ def trunk_attention(
     size); mask: true where a slot is seen. Gives (rows, count, query heads, size). Where there is no trunk it is `sdpa`."""
     if rows is None or rows.trunk is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+    window = others.get("sliding_window") if rows.window is not None else None
     keys, values = rows.trunk.kv[int(module.layer_idx)]  # type: ignore[arg-type]
     if query.shape[2] > FEW:
         key, value = torch.cat([keys[rows.trunk.root], key], dim=2), torch.cat([values[rows.trunk.root], value], dim=2)
-        return sdpa_attention_forward(module, query, key, value, rows.full_mask(attention_mask), scaling=scaling, **others)
-    return _two_parts(query, key, value, attention_mask, rows.trunk, (keys, values), scaling), None
+        return sdpa_attention_forward(module, query, key, value, rows.full_mask(attention_mask, window), scaling=scaling, **others)
+    return _two_parts(query, key, value, (attention_mask, rows.trunk_mask(window)), rows.trunk, (keys, values), scaling), None
 
 
 def _two_parts(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    mask: torch.Tensor | None,
+    masks: tuple[torch.Tensor | None, torch.Tensor | None],
     trunk: Trunk,
     shared: tuple[torch.Tensor, torch.Tensor],
     scaling: float | None,
 ) -> torch.Tensor:
-    """Scores against a row's own slots and against its trunk side by side, one softmax over both."""
+    """Scores against a row's own slots and against its trunk side by side, each with its mask, one softmax over both."""
     batch, heads, count, size = query.shape
     query = (query * (size**-0.5 if scaling is None else scaling)).reshape(batch, key.shape[1], -1, size)  # query heads of a key head
     own = query @ key.transpose(2, 3)
-    if mask is not None:
-        own = own.unflatten(2, (-1, count)).masked_fill(~mask[:, :, None], -torch.inf).flatten(2, 3)
-    above = trunk.gather(query) @ shared[0].transpose(2, 3)
-    if trunk.seen is not None:
-        above = above.masked_fill(~trunk.seen[:, None, None], -torch.inf)
-    weights = torch.cat([own, trunk.scatter(above, query.shape[2])], dim=-1).softmax(-1, dtype=torch.float32).to(value.dtype)
+    above = trunk.scatter(trunk.gather(query) @ shared[0].transpose(2, 3), query.shape[2])
+    scores = [_masked(part, mask, count) for part, mask in zip((own, above), masks, strict=True)]
+    weights = torch.cat(scores, dim=-1).softmax(-1, dtype=torch.float32).to(value.dtype)
     mine, theirs = weights.split([own.shape[-1], above.shape[-1]], dim=-1)
     output = mine @ value + trunk.scatter(trunk.gather(theirs) @ shared[1], query.shape[2])
     return output.reshape(batch, heads, count, size).transpose(1, 2).contiguous()
+
+
+def _masked(scores: torch.Tensor, mask: torch.Tensor | None, count: int) -> torch.Tensor:
+    """scores (rows, heads, query heads of a key head x count, slots); mask (rows or 1, 1, count or 1, slots)."""
+    return scores if mask is None else scores.unflatten(2, (-1, count)).masked_fill(~mask[:, :, None], -torch.inf).flatten(2, 3)
 
 
 AttentionInterface.register(NAME, trunk_attention)

@@ -81,7 +81,7 @@ class Decoder:
         self.bias[sorted(encoder.never_sampled)] = -torch.inf
         self.bias[max(encoder.vocabulary.values()) + 1 :] = -torch.inf
         self.kind = np.zeros(size, np.int8)
-        for ids, kind in ((encoder.step_end_ids, _STEP), (encoder.answer_end_ids, _ANSWER), ({encoder.end_id}, _CUT)):
+        for ids, kind in ((encoder.step_end_ids, _STEP), (encoder.answer_end_ids, _ANSWER), (encoder.end_ids, _CUT)):
             self.kind[sorted(ids)] = kind
 
     def draw(self, parents: Sequence[Node], asks: Sequence[Draw]) -> list[list[Drawn]]:
@@ -92,15 +92,19 @@ class Decoder:
             drawn += self._batch(parents[first : first + ROWS], asks[first : first + ROWS])
         return drawn
 
+    def choose(self, batch: Batch, live: np.ndarray, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next token of each row in `live`, and its log-probability: drawn."""
+        return pick(logits, *batch.randomness(live))
+
     def _batch(self, parents: Sequence[Node], asks: Sequence[Draw]) -> list[list[Drawn]]:
         self.reader.warm(parents)
-        batch = _Batch(parents, asks)
+        batch = Batch(parents, asks)
         rows = Rows(parents, SPARE, self.reader.layout)
         hidden = torch.stack([_hidden(node) for node in parents])
         live = np.arange(len(asks))
         while len(live):
             logits = self.reader.vlm.head(hidden).float() + self.bias
-            ids, logp = pick(logits, *batch.randomness(live))
+            ids, logp = self.choose(batch, live, logits)
             starts = batch.ends[live]
             batch.record(live, ids.cpu().numpy(), logp.cpu().numpy(), self.kind)
             hidden = self.reader.forward(rows, ids[:, None], starts)[:, 0]
@@ -118,7 +122,7 @@ def _hidden(node: Node) -> torch.Tensor:
     return node.hidden
 
 
-class _Batch:
+class Batch:
     """The state of a running batch, in arrays over its asks."""
 
     def __init__(self, parents: Sequence[Node], asks: Sequence[Draw]) -> None:

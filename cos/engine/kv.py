@@ -64,13 +64,16 @@ class Layout:
     size: int
     dtype: torch.dtype
     device: torch.device
+    window: int | None = None
+    """How many tokens back some layers see, themselves counted; None: all layers see everything."""
 
     @classmethod
     def of(cls, model: Any) -> Layout:
         """From a vision-language model's text configuration."""
         text = model.config.get_text_config()
         size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        return cls(text.num_hidden_layers, text.num_key_value_heads, size, model.dtype, model.device)
+        window = text.sliding_window if "sliding_attention" in (getattr(text, "layer_types", None) or ()) else None
+        return cls(text.num_hidden_layers, text.num_key_value_heads, size, model.dtype, model.device, window)
 
     @property
     def bytes_per_token(self) -> int:
@@ -130,7 +133,7 @@ class Rows:
     def __init__(self, leaves: Sequence[Node | None], room: int, layout: Layout) -> None:
         """Gather the paths of `leaves` (all None: empty rows), with `room` slots for what is to come. Every node must hold its `kv`."""
         paths = [leaf.path() if leaf else [] for leaf in leaves]
-        self.trunk = Trunk([path[0] for path in paths], layout) if paths[0] else None
+        self.trunk, self.window = Trunk([path[0] for path in paths], layout) if paths[0] else None, layout.window
         self.offsets = np.array([path[0].end if path else 0 for path in paths])
         self.shifts = np.array([leaf.shift if leaf else 0 for leaf in leaves])
         ends = [leaf.end - offset if leaf else 0 for leaf, offset in zip(leaves, self.offsets.tolist(), strict=True)]
@@ -150,6 +153,7 @@ class Rows:
 
     def place(self, starts: np.ndarray, count: int) -> torch.Tensor:
         """Say where the next `count` tokens of each row go; `starts`: tokens before them. Gives their positions (rows, count)."""
+        self._above: dict[int | None, torch.Tensor | None] = {}
         slots = starts - self.offsets
         before, self.first, self.length = self.length, int(slots.min()), int(slots.max()) + count
         self.even = self.first + count == self.length
@@ -163,19 +167,38 @@ class Rows:
         self.index = torch.arange(len(slots), device=device)[:, None]
         return torch.from_numpy(starts + self.shifts).to(device)[:, None] + steps
 
-    def mask(self) -> torch.Tensor | None:
-        """What the placed tokens see after the trunk: (rows, 1, count, slots), or None where a single token of each sees everything."""
-        if self.even and self.slots.shape[1] == 1:
-            return None
-        return (torch.arange(self.length, device=self.slots.device) <= self.slots[:, :, None])[:, None]
+    def mask(self, shown: torch.Tensor | None = None) -> torch.Tensor | dict[str, torch.Tensor | None] | None:
+        """What the placed tokens see after the trunk: (rows, 1, count, slots), or None where a single token of each sees everything; by
+        kind of layer where some see a window only. `shown` (rows, count), without a trunk: tokens that see one another both ways."""
+        slots = torch.arange(self.length, device=self.slots.device)
+        seen = (slots <= self.slots[:, :, None])[:, None]
+        if shown is not None:
+            seen = seen | (shown[:, None, :, None] & shown[:, None, None, :])
+        whole = None if self.even and self.slots.shape[1] == 1 else seen
+        if self.window is None:
+            return whole
+        return {"full_attention": whole, "sliding_attention": seen & (slots > self.slots[:, :, None] - self.window)[:, None]}
 
-    def full_mask(self, mask: torch.Tensor | None) -> torch.Tensor | None:
+    def trunk_mask(self, window: int | None) -> torch.Tensor | None:
+        """What the placed tokens see of the trunk: (rows or 1, 1, count or 1, its slots), None: everything."""
+        if window not in self._above:  # asked by every layer
+            assert self.trunk is not None
+            seen = None if self.trunk.seen is None else self.trunk.seen[self.trunk.root][:, None, None]
+            if window is not None:
+                places = torch.from_numpy(self.offsets).to(self.slots.device)[:, None] + self.slots
+                near = (torch.arange(self.trunk.kv.shape[-2], device=self.slots.device) > places[:, :, None] - window)[:, None]
+                seen = near if seen is None else near & seen
+            self._above[window] = seen
+        return self._above[window]
+
+    def full_mask(self, mask: torch.Tensor | None, window: int | None) -> torch.Tensor | None:
         """`mask` with the trunk before it."""
-        if mask is None or self.trunk is None:
-            return mask
+        seen = self.trunk_mask(window)
+        if mask is None and seen is None:
+            return None
+        assert mask is not None and self.trunk is not None
         shape = (len(mask), 1, mask.shape[2], self.trunk.kv.shape[-2])
-        seen = mask.new_ones(shape) if self.trunk.seen is None else self.trunk.seen[self.trunk.root][:, None, None].expand(shape)
-        return torch.cat([seen, mask], dim=-1)
+        return torch.cat([mask.new_ones(shape) if seen is None else seen.expand(shape), mask], dim=-1)
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Called by the attention of each layer: write the placed tokens (rows, heads, count, head size), give all up to them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,16 +64,23 @@ class Reader:
     def forward(self, rows: Rows, ids: torch.Tensor, starts: np.ndarray, asks: Sequence[Ask] = ()) -> torch.Tensor:
         """One pass: ids (rows, count) at positions from `starts` on; hidden states (rows, count, width)."""
         positions = rows.place(starts, ids.shape[1])
-        embeds = self._embed(ids)
+        embeds, shown = self._embed(ids), ids == self.encoder.image_id
         for row, ask in enumerate(asks):
             if ask.seen is None:
                 continue
-            embeds[row, ids[row] == self.encoder.image_id] = ask.seen.features
+            embeds[row, shown[row]] = ask.seen.features
             if ask.seen.grid:
                 positions = positions if positions.dim() == 3 else positions.expand(3, -1, -1).clone()
                 positions[:, row, : ask.size] = rope(ids[row, : ask.size].tolist(), self.encoder.image_id, ask.seen.grid)
+        both = shown if self.encoder.family.both_ways and rows.trunk is None else None
         output = self.vlm.language(
-            inputs_embeds=embeds, attention_mask=rows.mask(), position_ids=positions, past_key_values=rows, use_cache=True, rows=rows
+            inputs_embeds=embeds,
+            attention_mask=rows.mask(both),
+            position_ids=positions,
+            past_key_values=rows,
+            use_cache=True,
+            rows=rows,
+            **_deep(asks, shown),
         )
         hidden: torch.Tensor = output.last_hidden_state
         return hidden
@@ -105,6 +113,12 @@ class Reader:
             for node, (fresh,) in zip(ready, self.read([Ask(node.parent, (node.ids,)) for node in ready], "again"), strict=True):
                 node.kv, node.hidden = fresh.kv, fresh.hidden
             cold = [node for node in cold if node.kv is None]
+
+
+def _deep(asks: Sequence[Ask], shown: torch.Tensor) -> dict[str, Any]:
+    """The arguments by which a language model is given pictures' inner layers; `shown` (rows, count): where their tokens are."""
+    layers = [torch.cat(parts) for parts in zip(*(ask.seen.deep for ask in asks if ask.seen), strict=True)]
+    return {"visual_pos_masks": shown, "deepstack_visual_embeds": layers} if layers else {}
 
 
 def _chunks(asks: Sequence[Ask]) -> Iterator[list[int]]:

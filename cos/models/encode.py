@@ -81,16 +81,30 @@ class Encoder:
         self._ids = lru_cache(maxsize=4096)(self._encode)  # the same few phrases come again and again
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
         self.image_id = self.vocabulary[family.image_token]
-        self.end_id: int = tokenizer.eos_token_id
+        self.end_id = self._turn_end()
+        self.end_ids = frozenset({self.end_id, tokenizer.eos_token_id})
+        """Tokens that end a text."""
+        self._first = [tokenizer.bos_token_id] if tokenizer("").input_ids == [tokenizer.bos_token_id] else []
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
         added = {token.content: index for index, token in tokenizer.added_tokens_decoder.items()}
-        self.turn_end_ids = frozenset(i for token, i in added.items() if token.startswith(tokenizer.eos_token))
+        self.turn_end_ids = frozenset(i for token, i in added.items() if token.startswith(self.decode([self.end_id])))
         """The end of a turn: `end_id`, and tokens that hold it together with the opening of the next turn."""
         self.step_end_ids = frozenset(i for token, i in added.items() if token.endswith(STEP_END))
         self.answer_end_ids = frozenset(i for token, i in added.items() if token.endswith(ANSWER_END))
         structure = {i for token, i in added.items() if _STRUCTURE.fullmatch(token)}
-        self.never_sampled = frozenset(set(added.values()) - structure - {self.end_id})
+        self.never_sampled = frozenset(set(added.values()) - structure - self.end_ids)
         """Image placeholders, padding, chat marks, the tag and its two labels: masked when a policy writes."""
+
+    def _turn_end(self) -> int:
+        """The special token that the chat template writes after a reply; where it writes none, the end of a text."""
+        if self.tokenizer.chat_template is not None:
+            messages = [{"role": role, "content": self.family.content(False, "\ue000")} for role in ("user", "assistant")]
+            after = self.structure(self.tokenizer.apply_chat_template(messages, tokenize=False).rpartition("\ue000")[2])
+            found = next((token for token in after if token in self.tokenizer.added_tokens_decoder), None)
+            if found is not None:
+                return found
+        end: int = self.tokenizer.eos_token_id
+        return end
 
     @property
     def tag_id(self) -> int:
@@ -134,7 +148,8 @@ class Encoder:
 
     def conversation(self, turns: Sequence[Turn], stand_in: str = "", *, reply: bool = False) -> Encoded:
         """A conversation by the model's own chat template. `stand_in`: of the picture (`stand_in`, `Pixels.stand_in`); `reply`: end with
-        the opening of an assistant turn. Each content is encoded on its own, so no text can reach out of its place."""
+        the opening of an assistant turn. Each content is encoded on its own, so no text can reach out of its place; a blank before it
+        belongs to it, as words begin with theirs, and before a reply there is none, as none is there when the model is to write it."""
         marks = [f"\ue000{index}\ue001" for index in range(len(turns))]  # private-use characters: no template or user text of ours has them
         messages = [{"role": t.role, "content": self.family.content(t.image, m)} for t, m in zip(turns, marks, strict=True)]
         text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=reply)
@@ -144,12 +159,14 @@ class Encoder:
             before, found, text = text.partition(mark)
             if not found:
                 raise ValueError(f"the chat template dropped turn {index + 1} ({turn.role})")
-            head = self.structure(self.family.expand(before, stand_in))
-            body = self.plain(turn.content) if isinstance(turn.content, str) else list(turn.content)
+            blank = " " if before.endswith(" ") and turn.role != "assistant" else ""
+            head = self.structure(self.family.expand(before.rstrip(" "), stand_in))
+            body = self.plain(blank + turn.content) if isinstance(turn.content, str) else list(turn.content)
             ids += head + body
             owner += [-1] * len(head) + [index] * len(body)
-        tail = self.structure(text)
-        return Encoded(ids + tail, owner + [-1] * len(tail))
+        tail = self.structure(text.rstrip(" ") if reply else text)
+        first = self._first if ids[:1] != self._first else []
+        return Encoded(first + ids + tail, [-1] * len(first) + owner + [-1] * len(tail))
 
     def stand_in(self, height: int, width: int) -> str:
         """The text that stands in the prompt for a picture of this size, in pixels."""

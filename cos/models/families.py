@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,8 @@ class Family:
     """What the chat template writes for a picture; empty: the image token."""
     types: str = ""
     """The argument by which the whole model is told which ids are a picture's; empty: it needs none."""
+    both_ways: bool = False
+    """Whether a picture's tokens see one another in both directions."""
     own: Mapping[str, Any] = field(default_factory=dict)
     """What the family's processor asks of its image processor, whatever that one's file says."""
 
@@ -62,16 +64,35 @@ def _qwen(images: Any, tokens: int, height: int, width: int) -> str:
     return "<|image_pad|>" * (images.get_number_of_image_patches(height, width, {}) // images.merge_size**2)
 
 
-def _image_seq_length(config: Any) -> int:
-    return int(config.image_seq_length)
+def _idefics3(images: Any, tokens: int, height: int, width: int) -> str:
+    """Tiles row by row, each named by its place, then the whole picture."""
+    fake, tile = "<fake_token_around_image>", "<image>" * tokens
+    _, rows, columns = images.get_number_of_image_patches(height, width, {})
+    lines = ("".join(f"{fake}<row_{row + 1}_col_{column + 1}>{tile}" for column in range(columns)) + "\n" for row in range(rows))
+    return "".join(lines) + "\n" * (rows > 0) + f"{fake}<global-img>{tile}{fake}"
+
+
+def _gemma3(images: Any, tokens: int, height: int, width: int) -> str:
+    return "\n\n<start_of_image>" + "<image_soft_token>" * tokens + "<end_of_image>\n\n"
+
+
+def _llava(images: Any, tokens: int, height: int, width: int) -> str:
+    return "<image>" * tokens
 
 
 def _grid(config: Any) -> int:
     return int(config.vision_config.image_size // config.vision_config.patch_size) ** 2
 
 
-INTERNVL = Family("internvl", "<IMG_CONTEXT>", _internvl, _image_seq_length, own={"crop_to_patches": True})
+def _shuffled_grid(config: Any) -> int:
+    return _grid(config) // int(config.scale_factor) ** 2
+
+
+INTERNVL = Family("internvl", "<IMG_CONTEXT>", _internvl, lambda config: config.image_seq_length, own={"crop_to_patches": True})
 """InternVL 2.5 and 3 (native transformers class): 256 tokens a 448 px tile, one-dimensional rotary positions, full attention."""
+
+LLAVA = Family("llava", "<image>", _llava, _grid)
+"""LLaVA 1.5: the picture as one square tile (towers of one size, such as CLIP and SigLIP)."""
 
 LLAVA_NEXT = Family("llava_next", "<image>", _llava_next, _grid)
 """LLaVA-NeXT (llama3-llava-next-8b, the paper's second base): 576 tokens, and those of a grid of tiles that follows the picture's shape."""
@@ -79,7 +100,28 @@ LLAVA_NEXT = Family("llava_next", "<image>", _llava_next, _grid)
 QWEN2_5_VL = Family("qwen2_5_vl", "<|image_pad|>", _qwen, lambda config: 0, types="mm_token_type_ids")
 """Qwen2.5-VL: as many tokens as the picture is large, placed in three dimensions (`rope`)."""
 
-FAMILIES = {family.name: family for family in (INTERNVL, LLAVA_NEXT, QWEN2_5_VL)}
+QWEN3_VL = replace(QWEN2_5_VL, name="qwen3_vl")
+"""Qwen3-VL: as Qwen2.5-VL, and the tower's inner layers are added to the first layers of the language model (`Seen.deep`)."""
+
+IDEFICS3 = Family("idefics3", "<image>", _idefics3, _shuffled_grid)
+"""Idefics3: tiles and the whole picture, each of 169 tokens with a mark of its place."""
+
+SMOLVLM = replace(IDEFICS3, name="smolvlm")
+"""SmolVLM: as Idefics3, with 64 or 81 tokens a tile."""
+
+GEMMA3 = Family(
+    "gemma3",
+    "<image_soft_token>",
+    _gemma3,
+    lambda config: config.mm_tokens_per_image,
+    mark="<start_of_image>",
+    types="token_type_ids",
+    both_ways=True,
+)
+"""Gemma 3: 256 tokens a picture, which see one another in both directions; five of six layers see a sliding window."""
+
+_ALL = (INTERNVL, LLAVA_NEXT, LLAVA, QWEN2_5_VL, QWEN3_VL, IDEFICS3, SMOLVLM, GEMMA3)
+FAMILIES = {family.name: family for family in _ALL}
 
 
 def family_of(config: Any) -> Family:

@@ -31,6 +31,8 @@ class Seen:
 
     features: torch.Tensor
     grid: tuple[int, int] | None = None
+    deep: tuple[torch.Tensor, ...] = ()
+    """What is added to the hidden states of its tokens after the first layers, one tensor a layer, shaped as `features`."""
 
     @property
     def shift(self) -> int:
@@ -87,14 +89,16 @@ class VLM:
 
     def see(self, pictures: Sequence[Pixels]) -> list[Seen]:
         """Pictures through the vision tower, together. Raises UserError where it gives another number of features than stand-ins."""
-        found = self.body.get_image_features(**self._placed(merge(pictures)), return_dict=True).pooler_output
-        features = torch.cat([part.flatten(0, -2) for part in found])
+        found = self.body.get_image_features(**self._placed(merge(pictures)), return_dict=True)
+        features = torch.cat([part.flatten(0, -2) for part in found.pooler_output])
+        deep = [torch.cat(list(layer)) for layer in getattr(found, "deepstack_features", ())]
         counts = [picture.stand_in.count(self.encoder.family.image_token) for picture in pictures]
         if len(features) != sum(counts):
             raise UserError(
                 f"model {self.name}: {sum(counts)} image tokens for {len(features)} features; its image processor is not its own"
             )
-        return [Seen(part, self.encoder.grid(picture)) for part, picture in zip(features.split(counts), pictures, strict=True)]
+        parts = zip(*(tensor.split(counts) for tensor in (features, *deep)), strict=True)
+        return [Seen(part, self.encoder.grid(picture), tuple(inner)) for (part, *inner), picture in zip(parts, pictures, strict=True)]
 
     def parameters(self) -> tuple[int, int]:
         """(language model and head, vision tower and projector): numbers of parameters, for FLOPs."""
