@@ -24,7 +24,8 @@ _TRACKERS = ("none", "tensorboard", "trackio", "wandb")
 
 def add_training(parser: argparse.ArgumentParser, new: str) -> None:
     """The options of every training; a recipe may hold every field of its Config besides."""
-    parser.add_argument("--model", help=f"what to train: a folder, a Hub id, embedded, or {new}, an untrained embedded one")
+    fresh = f", or {new}, an untrained embedded one" if new else ""
+    parser.add_argument("--model", help=f"what to train: embedded, a folder, a Hub id{fresh}")
     parser.add_argument(
         "--out", metavar="DIR", help="the run's folder; the same command goes on with a killed run; DIR/model is the result"
     )
@@ -96,6 +97,10 @@ def _value(kind: Any, value: Any, where: str, default: Any) -> Any:
         if not isinstance(value, dict):
             raise UserError(f"{where} is {value!r}; names and values are needed")
         return {str(key): _value(of, item, f"{where}: {key}", None) for key, item in value.items()}
+    if typing.get_origin(kind) is Literal:
+        if value in typing.get_args(kind):
+            return value
+        raise UserError(f"{where} is {value!r}; take one of {', '.join(map(str, typing.get_args(kind)))}")
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-3, which has no point, as a text
