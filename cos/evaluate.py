@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
 from cos.chain import Problem
+from cos.clocked import Clocked
 from cos.errors import UserError
 from cos.meter import Meter
 from cos.pool import clock, cost, keep, votes
 from cos.problems import draw, grades
-from cos.protocols import Opened, Policy, Prompt, Scorer, ToScore
+from cos.protocols import Policy, Prompt, Scorer, ToScore
 from cos.rewards.oracle import OracleScorer
 from cos.scores import AGGREGATORS
 from cos.search.methods import METHODS, ONE_CHAIN, Settings
@@ -87,53 +87,18 @@ def evaluate(
     if scorer is None and plan.swap_images:
         raise UserError("the oracle looks at no picture, so swapping pictures says nothing of it: leave out --swap-images")
     with Log(records, RECORD, key="problem") as log:
-        left = [problem for problem in plan.problems if problem.id not in log.done]
-        for start in range(0, len(left), plan.block):
-            if progress:
-                progress(len(plan.problems) - len(left) + start, len(plan.problems))
-            log.add(*_Block(plan, left[start : start + plan.block], policy, scorer, records.parent).records())
+        for start in range(0, len(plan.problems), plan.block):
+            block = plan.problems[start : start + plan.block]
+            if left := {problem.id for problem in block} - log.done:
+                if progress:
+                    progress(sum(problem.id in log.done for problem in plan.problems), len(plan.problems))
+                # a block that a kill has cut is made again as a whole: what stands beside a problem in a batch can move the last digit
+                rows = _Block(plan, block, policy, scorer, records.parent).records()
+                log.add(*(row for row in rows if row["problem"] in left))
     if progress:
         progress(len(plan.problems), len(plan.problems))
     made = {row["problem"]: row for row in read(records, RECORD, dict)}
     return [made[problem.id] for problem in plan.problems]
-
-
-class _Clocked:
-    """A policy or a scorer that adds up the seconds it works. `reading`: those of opening a prompt that `hold` took, in seconds each."""
-
-    def __init__(self, model: Any) -> None:
-        self.model, self.seconds, self.reading = model, 0.0, 0.0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)  # its name, costs, calibration, and all that takes no time
-
-    def open(self, prompts: Sequence[Prompt]) -> Any:
-        return self._time(self.model.open, prompts)
-
-    def draw(self, requests: Sequence[Any]) -> Any:
-        return self._time(self.model.draw, requests)
-
-    def read(self, requests: Sequence[Any]) -> Any:
-        return self._time(self.model.read, requests)
-
-    def score(self, requests: Sequence[Any]) -> Any:
-        return self._time(self.model.score, requests)
-
-    def hold(self, prompts: Sequence[Prompt]) -> list[Opened]:
-        """Open all prompts; none where one of them fails, for a search finds out which, and why."""
-        try:
-            opened: list[Opened] = self.open(prompts)
-        except Exception:
-            opened = []
-        self.reading, self.seconds = self.seconds / len(prompts) if opened else 0.0, 0.0
-        return opened
-
-    def _time(self, call: Callable[[Any], Any], argument: Any) -> Any:
-        began = perf_counter()
-        try:
-            return call(argument)
-        finally:
-            self.seconds += perf_counter() - began
 
 
 class _Block:
@@ -142,17 +107,17 @@ class _Block:
     def __init__(self, plan: Plan, problems: Sequence[Problem], policy: Policy, scorer: Scorer | None, folder: Path) -> None:
         self.plan, self.problems, self.folder = plan, problems, folder
         self.prompts = [Prompt(problem.question, draw(problem)) for problem in problems]
-        self.policy = _Clocked(policy)
-        self.scorer = _Clocked(scorer or OracleScorer(zip(self.prompts, problems, strict=True)))
+        self.policy = Clocked(policy)
+        self.scorer = Clocked(scorer or OracleScorer(zip(self.prompts, problems, strict=True)))
         self.truths = [Truth(problem) for problem in problems]
 
     def records(self) -> list[dict[str, Any]]:
         """One for each problem."""
         names = [name for name in self.plan.methods if name not in SELECTORS]
         pool = self._kept()
-        missing = [index for index in range(len(self.problems)) if index not in pool]
-        with self._opened(bool(names or missing)):
-            pool |= self._drawn(missing)
+        missing = len(pool) < len(self.problems)
+        with self._opened(bool(names) or missing):
+            pool = self._drawn(pool) if missing else pool
             live = {name: self._live(name) for name in names}
         swapped = self._swapped(pool) if self.plan.swap_images else {}
         rows = []
@@ -184,21 +149,21 @@ class _Block:
                     found[index] = trace
         return found
 
-    def _drawn(self, missing: Sequence[int]) -> dict[int, SearchTrace]:
-        """The pools that are not, drawn and scored; and kept, if they are to be."""
-        pool = dict(zip(missing, self._search("best_of_n", self.plan.drawn, missing), strict=True)) if missing else {}
+    def _drawn(self, kept: Mapping[int, SearchTrace]) -> dict[int, SearchTrace]:
+        """The pools, those that were missing drawn and scored; and kept, if they are to be."""
+        pool = dict(enumerate(self._search("best_of_n", self.plan.drawn)))
         for index, trace in pool.items():
-            if self.plan.pools and trace.ended != "failed":
+            if self.plan.pools and index not in kept and trace.ended != "failed":
                 keep(trace, self._pool_file(index))
-            elif self.plan.traces:
+            elif self.plan.traces and not self.plan.pools:
                 trace.save(self._pool_file(index))
-        return pool
+        return pool | dict(kept)
 
     def _live(self, method: str) -> list[dict[str, Any]]:
         """For each problem the results of its own searches, by n."""
         ns, rows = self.plan.ns[:1] if method in ONE_CHAIN else self.plan.ns, list[dict[str, Any]]()
         for n in ns:
-            for index, trace in enumerate(self._search(method, n, range(len(self.problems)))):
+            for index, trace in enumerate(self._search(method, n)):
                 file = self._file(index, f"{method}.{n}.json") if self.plan.traces else None
                 if file:
                     trace.save(file)
@@ -210,21 +175,20 @@ class _Block:
                 rows[index][str(n)] = row
         return rows
 
-    def _search(self, method: str, n: int, places: Sequence[int]) -> list[SearchTrace]:
-        """The traces of one method on the problems at `places`; each meter has the problem's share of the seconds."""
-        before = self.policy.seconds, self.scorer.seconds
+    def _search(self, method: str, n: int) -> list[SearchTrace]:
+        """The traces of one method on all problems; each meter has the problem's share of the seconds."""
+        before, count = (self.policy.seconds, self.scorer.seconds), len(self.problems)
         settings = replace(self.plan.settings, n=1 if method in ONE_CHAIN else n)
-        problems = [self.problems[index] for index in places]
         searches = [
-            Search(self.prompts[index], method, settings, problem=problem.id, gold=problem.answer)
-            for index, problem in zip(places, problems, strict=True)
+            Search(prompt, method, settings, problem=problem.id, gold=problem.answer)
+            for prompt, problem in zip(self.prompts, self.problems, strict=True)
         ]
         for _ in run(searches, self.policy, self.scorer):
             pass
         traces = [search.trace for search in searches]
         if all(trace.ended == "failed" for trace in traces):
             raise UserError(f"{method} fails on every problem: {traces[0].ended_why}")
-        writing, judging = (self.policy.seconds - before[0]) / len(places), (self.scorer.seconds - before[1]) / len(places)
+        writing, judging = (self.policy.seconds - before[0]) / count, (self.scorer.seconds - before[1]) / count
         for trace in traces:
             clock(trace, writing + self.policy.reading, judging + self.scorer.reading if trace.meter.reward_calls else 0.0)
         return traces

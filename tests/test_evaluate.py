@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import random
+import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from cos.evaluate import Plan, _Block, evaluate
 from cos.meter import Meter
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.problems import chain, corrupt, draw, problems
-from cos.protocols import Costs, Draw, Piece, Prompt
+from cos.protocols import Costs, Draw, Piece, Prompt, Scored, ToScore
 from cos.rewards.step_tag import StepTagScorer
 from cos.search.methods import Settings
 from cos.search.scheduler import solve
@@ -118,8 +119,32 @@ def test_a_killed_run_goes_on_without_loss_or_double(tmp_path: Path, records: li
     plan = Plan(PROBLEMS, METHODS, SETTINGS, block=3, traces=traces)
     again = evaluate(plan, world_policy(), None, path, lambda *done: calls.append(done))
     assert untimed(again) == untimed([{key: row[key] for key in again[0]} for row in records])
-    assert calls == [(4, 9), (7, 9), (9, 9)]
+    assert calls == [(4, 9), (6, 9), (9, 9)]
     assert len(path.read_text("utf-8").splitlines()) == len(PROBLEMS)
+
+
+@pytest.mark.parametrize("pools", [False, True])
+def test_a_cut_block_is_made_again_whole(tmp_path: Path, pools: bool) -> None:
+    """What rounds differently with the company in a batch still gives the same records after a kill."""
+
+    class Rounding(ScriptedScorer):
+        def score(self, requests: Sequence[ToScore]) -> list[Scored]:
+            size = len(requests)
+            return [replace(one, rewards=tuple(r * (1 - size * 1e-9) for r in one.rewards)) for one in super().score(requests)]
+
+    def run(name: str) -> list[dict[str, Any]]:
+        home = tmp_path / name
+        plan = Plan(PROBLEMS[:8], ("best_of_n", "step_beam"), SETTINGS, block=4, pools=home / "pool" if pools else None)
+        return untimed(evaluate(plan, world_policy(), Rounding(), home / "run" / "records.jsonl"))
+
+    whole = run("whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    file = tmp_path / "cut" / "run" / "records.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:5], lines[5][:50]]))  # killed while it wrote the sixth
+    for problem in PROBLEMS[6:8] if pools else ():
+        (tmp_path / "cut" / "pool" / f"{problem.id}.jsonl").unlink()  # and even while it kept the pools
+    assert run("cut") == whole
 
 
 # Pools ----------------------------------------------------------------------------------------------------------------------------
@@ -145,7 +170,7 @@ def test_a_pool_is_drawn_once_and_serves_every_selector_and_later_runs(tmp_path:
     pooled(tmp_path, ("vote", "best_of_n", "weighted_vote"), 5, first)
     assert first.draws == 5 * 8
     again = pooled(tmp_path, ("vote", "best_of_n"), 9, second)
-    assert second.draws == 4 * 8  # the four problems that had none
+    assert second.draws == 5 * 8  # the block with the fifth, and the ninth: the first four were all there
     for row in again:
         trace = SearchTrace.load(tmp_path / "2-9" / row["methods"]["vote"]["4"]["trace"])
         assert (trace.problem, trace.method, trace.settings["n"]) == (row["problem"], "best_of_n", 8)
