@@ -8,6 +8,8 @@ from itertools import chain
 
 from cos.chain import Problem
 from cos.problems import chart_pictures, handwriting, scenes_draw
+from cos.problems.chart_questions import ORDINALS
+from cos.problems.digits import values_of
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class Landmark:
     x: float
     y: float
     words: tuple[str, ...]
+    place: tuple[str, ...] = ()
+    """Words for where it stands among its like: "second" of the bars, "top" and "left" of the digits."""
 
 
 def landmarks(problem: Problem) -> list[Landmark]:
@@ -35,8 +39,8 @@ def landmarks(problem: Problem) -> list[Landmark]:
         size, rows = handwriting.SIZE, content["rows"]
         boxes = handwriting.cell_boxes(len(rows), len(rows[0]), style["shift"])
         return [
-            Landmark((box[0] + place[0] * box[2]) / size, (box[1] + place[1] * box[2]) / size, (str(digit),))
-            for digit, box, place in zip(chain(*rows), boxes, style["places"], strict=True)
+            Landmark((box[0] + place[0] * box[2]) / size, (box[1] + place[1] * box[2]) / size, (str(digit),), tuple(name.split()))
+            for digit, box, place, name in zip(chain(*rows), boxes, style["places"], values_of(problem.truth), strict=True)
         ]
     return []
 
@@ -46,4 +50,4 @@ def _bar(style: dict[str, object], place: int, bars: list[tuple[str, int]]) -> l
     left, top, right, bottom = chart_pictures.bar_box(style, place, len(bars), value)
     size, x, y = chart_pictures.SIZE, (left + right) / 2, (top + bottom) / 2
     end = (right - 3, y) if style["horizontal"] else (x, top + 3)
-    return [Landmark(end[0] / size, end[1] / size, (name, str(value))), Landmark(x / size, y / size, (name,))]
+    return [Landmark(end[0] / size, end[1] / size, (name, str(value)), (ORDINALS[place],)), Landmark(x / size, y / size, (name,))]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,3 +54,39 @@ def test_the_loss_is_cross_entropy_of_the_head_on_the_projected_tower() -> None:
         rows.append(vlm.head(model.language_model.norm(tokens[0, place])))
     assert value.item() == pytest.approx(F.cross_entropy(torch.stack(rows), lesson.words).item(), rel=1e-4)
     assert 0 <= numbers["right"] <= 1
+
+
+@torch.no_grad()
+def test_the_words_loss_is_zero_where_each_token_is_the_sum_of_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    vlm = tiny(gain=1.0)
+    table = vlm.model.get_input_embeddings().weight
+    lesson = see.Lesson(torch.zeros(0), torch.tensor([0, 0, 1]), torch.tensor([2, 2, 3]), torch.tensor([5, 9, 7]), 3)
+    sums = torch.zeros(2, 4, table.shape[1])
+    sums[0, 2], sums[1, 3] = table[5] + table[9], table[7]
+    unit = float(table[[5, 9, 7]].square().sum(-1).mean())
+    for row, place, wanted in ((0, 0, 0.5 / 6), (1, 3, 1.0 / 2)):  # one of 6 tokens that are to be nothing, one of 2 that have words
+        shift = torch.zeros_like(sums)
+        shift[row, place, 0] = unit**0.5
+        for seen, far in ((sums, 0.0), (sums + shift, wanted)):
+            monkeypatch.setattr(see, "_image_tokens", lambda vlm, lesson, seen=seen: seen)
+            value, numbers = see.words_loss(vlm, lesson)
+            assert value.item() == pytest.approx(far, abs=1e-5)
+            assert numbers["right"] == 1 or far > 0.4
+    monkeypatch.setattr(see, "_image_tokens", lambda vlm, lesson: sums[:1, 2:3])
+    only = see.Lesson(torch.zeros(0), torch.tensor([0]), torch.tensor([0]), torch.tensor([5]), 1)
+    assert see.words_loss(vlm, only)[0].isfinite()  # no token is empty
+
+
+def test_lessons_in_words_leave_the_language_model_alone(tmp_path: Path) -> None:
+    vlm = tiny(gain=1.0)
+    before = {name: value.clone() for name, value in vlm.model.state_dict().items()}
+    see.run(vlm, replace(CONFIG, out=str(tmp_path), as_words=True))
+    changed = {name for name, value in vlm.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all("vision_tower" in name or "multi_modal_projector" in name for name in changed)
+    assert all(parameter.requires_grad for parameter in vlm.model.parameters())
+
+
+def test_the_words_of_a_place_hold_what_lies_there_and_where_it_stands() -> None:
+    marks = [landmarks(problem) for problem in problems.problems("all:train", 3)]
+    assert [mark.place for mark in marks[0] if mark.place][:2] == [("first",), ("second",)]  # bars; the middles of bars have none
+    assert all(not mark.place for mark in marks[1]) and all(mark.place for mark in marks[2])
