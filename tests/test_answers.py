@@ -114,6 +114,20 @@ def test_match(mine: str, gold: str, right: bool) -> None:
     assert answers.match(gold, mine) is right
 
 
+@pytest.mark.parametrize(
+    ("mine", "gold", "rule", "read"),
+    [
+        ("Three.", "3", "same normal form", "3"), ("5 cm", "5", "same number, one without its unit", "5 cm"),
+        ("5 m", "5 cm", "another answer", "5 m"), ("it is 5", "5", "another answer", "it is 5"),
+        ("...", "5", "no answer but punctuation", None),
+        (None, "5", "no answer", None), ("5", None, "no gold answer", None),
+    ],
+)  # fmt: skip
+def test_a_verdict_names_the_rule_that_decided(mine: str | None, gold: str | None, rule: str, read: str | None) -> None:
+    found = answers.verdict(mine, gold)
+    assert (found.rule, found.read, found.right) == (rule, read, rule.startswith("same") and answers.match(mine, gold))
+
+
 @pytest.mark.parametrize(("mine", "gold", "right"), [(" b\n", "B", True), ("B.", "B", False), ("3.0", "3", False), ("", "", True)])
 def test_exact(mine: str, gold: str, right: bool) -> None:
     assert answers.exact(mine, gold) is right

@@ -42,7 +42,8 @@ def mathvista() -> Rows:
     rows = []
     for number in range(COUNT):
         question_type, answer_type, answer = kinds[number % 4]
-        row: dict[str, Any] = {"pid": str(number + 1), "question": f"What of {number}?", "image": f"images/{number}.png", "decoded_image": held(number)}
+        row: dict[str, Any] = {"pid": str(number + 1), "question": f"What of {number}?", "image": f"images/{number}.png"}
+        row["decoded_image"] = held(number)
         row |= {"choices": list(WORDS) if number % 4 == 0 else None, "unit": None, "precision": 1.0 if answer_type == "float" else None}
         row |= {"answer": answer, "question_type": question_type, "answer_type": answer_type}
         meta = {

@@ -126,6 +126,9 @@ def test_an_item_keeps_what_sub_scores_need() -> None:
     assert (item.id, item.answer, item.pictures) == ("7", "1.2", ({"bytes": b"x", "path": None},))
     wanted = {"language": "english", "skills": ["geometry reasoning", "arithmetic reasoning"]}
     assert item.truth["groups"] == {"question_type": "free_form", "answer_type": "float", **wanted}
+    assert (
+        mathvista.item({**ROW, "answer": "left "}, "cos").answer == "left " and mathvista.item({**ROW, "answer": ""}, "cos").answer is None
+    )
     assert mathvista.item({**ROW, "decoded_image": None}, "cos").pictures == ("images/7.jpg",)
     with pytest.raises(ValueError, match="choices"):
         mathvista.item({**ROW, "question_type": "multi_choice"}, "cos")

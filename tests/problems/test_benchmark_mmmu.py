@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -84,6 +85,16 @@ def test_numbers(text: str, found: list[str]) -> None:
     assert mmmu.numbers(text) == found
 
 
+@given(st.text("0123456789.,eE+- a"))
+def test_numbers_are_those_of_the_original_patterns(text: str) -> None:
+    patterns = (
+        r"-?\b\d{1,3}(?:,\d{3})+\b",
+        r"-?\d+(?:\.\d+)?[eE][+-]?\d+",
+        r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])",
+    )
+    assert mmmu.numbers(text) == [found for pattern in patterns for found in re.findall(pattern, text)]
+
+
 def test_the_random_choice_is_kept_apart_and_repeats() -> None:
     drawn = [mmmu.grades(choice("B", id=f"validation_Art_{number}"), "no idea") for number in range(400)]
     assert not any(found["official"].right for found in drawn)
@@ -128,6 +139,13 @@ def test_items() -> None:
         with pytest.raises((ValueError, SyntaxError)):
             mmmu.item({**ROW, "options": broken}, "cos")
     assert sum(len(subjects.split()) for subjects in mmmu.DOMAINS.values()) == 30
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["1", "1a", "1.", ",111", "-", "is ", "=", "(B", " A", "\n"])
+def test_long_text_takes_no_long_time(piece: str) -> None:
+    for item in (choice("B"), asked("5")):
+        assert mmmu.grades(item, piece * 30_000 + "x")
 
 
 @given(st.text())

@@ -51,7 +51,8 @@ def item(row: Row, prompt: Prompting) -> Item:
     meta = row.get("metadata") or {}
     truth["groups"] = groups({**row, **meta}, "question_type", "answer_type", *_GROUPS)
     pictures = (row.get("decoded_image") or row.get("image"),)
-    return Item(str(row["pid"]), question, text(row, "answer"), kind=kind, truth=truth, pictures=pictures)
+    answer = None if text(row, "answer") is None else str(row["answer"])  # not stripped, for the gold of a choice is its text
+    return Item(str(row["pid"]), question, answer, kind=kind, truth=truth, pictures=pictures)
 
 
 def grades(problem: Problem, given: str | None) -> dict[str, Verdict]:

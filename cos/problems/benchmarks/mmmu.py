@@ -34,9 +34,10 @@ _THINK_NUMBER = "\nThink step-by-step first and then answer the question with a 
 _KEYS = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 _NUMBERS = (
     r"-?\b\d{1,3}(?:,\d{3})+\b",
-    r"-?\d+(?:\.\d+)?[eE][+-]?\d+",
-    r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])",
+    r"-?(?<!\d)\d+(?:\.\d+)?[eE][+-]?\d+",
+    r"-?(?:(?<!\d)\d+\.\d+|\.\d+|(?<!\d)\d+\b)(?![eE][+-]?\d+)(?![,\d])",
 )
+"""As in `extract_numbers`, but for `(?<!\\d)`, which finds the same and does not take minutes on a long row of digits."""
 
 
 def item(row: Row, prompt: Prompting) -> Item:
