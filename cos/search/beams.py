@@ -5,9 +5,10 @@ beam, so it neither takes the place of a live one nor is extended; all that fini
 Equal candidates are one node, yet keep their places in the beam: the budget goes where it would go with copies (else a step that the policy
 writes in one way only, and that is right, would share the budget with all wrong ones). With n = 1 each is `sample`, draw for draw.
 
-Ours: candidates that tie with the last one kept stay too, up to n in all. They share the same n draws, so this costs nothing; where a
-score can't tell candidates apart (all wrong by the truth, say), dropping some of them at random would only lose answers. Scores of
-trained models hardly ever tie, and then these are the plain searches.
+Ours: candidates that tie with the last one kept share its draws with it, instead of being dropped. That costs nothing, and where a score
+can't tell candidates apart (all wrong by the truth, say), dropping some of them at random only loses answers. A beam in which all tie goes
+on with the very chains that `best_of_n` would draw (`rows.Streams`). Scores of trained models hardly ever tie: then these are the plain
+searches.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def lookahead(trace: SearchTrace, settings: Settings) -> Asking:
         yield Score(list(tips.values()))
         scores = {id: path_score(trace, tip, settings.step_aggregator) for id, tip in tips.items()}
         what = f"{settings.step_aggregator} {settings.lookahead} ahead"
-        beam = yield from keep(trace, going(children), width, scores, what, ties_up_to=settings.n)
+        beam = yield from keep(trace, going(children), width, scores, what, draws=settings.n)
     yield from close(trace, "only looked ahead to")
     return choose(trace, settings.selector, settings.aggregator)
 
@@ -118,7 +119,7 @@ def retrace(trace: SearchTrace, settings: Settings) -> Asking:
                 rounds.pop()
             continue
         scores = path_scores(trace, candidates, settings.step_aggregator)
-        kept = yield from keep(trace, candidates, width, scores, settings.step_aggregator, ties_up_to=settings.n)
+        kept = yield from keep(trace, candidates, width, scores, settings.step_aggregator, draws=settings.n)
         passed[:] = [node for node in candidates if node not in kept]
         rounds.append((kept, []))
     return choose(trace, settings.selector, settings.aggregator)
@@ -130,7 +131,7 @@ def _round(trace: SearchTrace, beam: list[Node], settings: Settings, width: int)
     yield Score(children)
     scores = path_scores(trace, going(children), settings.step_aggregator)
     width = min(width, settings.n)
-    return (yield from keep(trace, going(children), width, scores, settings.step_aggregator, ties_up_to=settings.n))
+    return (yield from keep(trace, going(children), width, scores, settings.step_aggregator, draws=settings.n))
 
 
 def _best_of_each(trace: SearchTrace, trees: list[list[Node]], aggregator: str) -> Generator[Request, list[Node], list[list[Node]]]:
@@ -138,7 +139,7 @@ def _best_of_each(trace: SearchTrace, trees: list[list[Node]], aggregator: str) 
     kept = []
     scores = path_scores(trace, going([node for tree in trees for node in tree]), aggregator)
     for tree in trees:
-        ranked = sorted(dict.fromkeys(going(tree)), key=lambda node: (-scores[node.id], -(node.reward or 0.0), node.id))
+        ranked = sorted(going(tree), key=lambda node: (-scores[node.id], -(node.reward or 0.0), node.id))
         kept.append([node for node in ranked if scores[node.id] == scores[ranked[0].id]])
     verdicts = []
     for id, score in scores.items():

@@ -60,6 +60,13 @@ def adaptive_n(trace: SearchTrace, settings: Settings) -> Asking:
     return found and replace(found, why=f"{found.why}; {drawn} of at most {settings.n} chains, each right with {p:.3f} ({source})")
 
 
+def judge(trace: SearchTrace, settings: Settings, *, scored: bool) -> Asking:
+    """In place of a method where a whole chain was given: there is nothing to draw."""
+    if scored:
+        yield Score([trace.start])
+    return choose(trace, "best_of_n", settings.aggregator)
+
+
 def chains_needed(p: float, certainty: float) -> int:
     """Chains of which one is right with probability `certainty` if each is with `p`; p is clipped to [1e-4, 1 - 1e-4] as in IAS' code."""
     return math.ceil(math.log(1 - certainty) / math.log(1 - min(max(p, 1e-4), 1 - 1e-4)))

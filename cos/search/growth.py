@@ -8,17 +8,18 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from cos.errors import UserError
-from cos.meter import Meter
 from cos.protocols import Costs, Draw, Opened, Piece, Prompt, Read, Scored, ToRead, ToScore
-from cos.search.asking import Asking, Decide, Expand, Request, Score, Settings
+from cos.search.asking import Decide, Expand, Request, Score, Settings
+from cos.search.chains import judge
 from cos.search.methods import METHODS, ONE_CHAIN
-from cos.search.reading import Held, image_reference, read_given, read_node
-from cos.search.select import Choice, choose
+from cos.search.reading import Held, image_reference, meter, read_given, read_node
+from cos.search.rows import Row, Streams, rows_of
+from cos.search.select import Choice
 from cos.search.trace import SCHEMA, Node, SearchTrace
 
 
@@ -37,6 +38,8 @@ class Search:
     given: tuple[str, ...] = ()
     """Pieces of a chain (`cos.template.pieces`) to go on from, as if the policy had drawn them; reading them counts as prefill. They are
     the trace's nodes of round 0, on the random streams of a first chain. Where the last is an answer, the chain is only judged."""
+    calibration: Callable[[float], float] | None = None
+    """The chance that a reward stands for, for adaptive_n; None: that of the scorer (its `calibration`), if it carries one."""
     trace: SearchTrace = field(default_factory=SearchTrace)
     """Grows while it runs. Its `seconds` are wall time since the search was taken up, and so count what runs beside it."""
 
@@ -46,7 +49,7 @@ class Search:
 
     @property
     def rows(self) -> int:
-        """Rows that it can fill of a batch."""
+        """Rows that it fills of a first batch."""
         return 1 if self.method in ONE_CHAIN else self.settings.n
 
 
@@ -63,8 +66,9 @@ class Growth:
         self.request: Request | None = None
         self.round = self.scored = 0
         self.shown = False  # rewards asked for display only
-        self.below: Counter[int] = Counter()  # draws made below each node
+        self.streams = Streams()
         self.known: dict[tuple[int, str, str], Node] = {}
+        self.rows: list[Row] = []  # of the pending Expand
         self.began = time.perf_counter()
         self._emit(
             "start",
@@ -97,29 +101,26 @@ class Growth:
         nodes = read_given(self.trace.root, self.search.given, read.tokens, self.settings)
         for node, handle in zip(nodes, read.handles, strict=True):
             self.policy.handles[node.id] = handle
-            self.below[node.id - 1] += 1  # the place of its first child is taken by the next piece
+        self.streams.ended(nodes[-1], nodes[-1].path)
         self.policy.prefill += sum(read.tokens)
         self._emit("expanded", nodes=[node.to_json() for node in nodes], merged=[], meter=self._meter())
         if self.trace.start.status == "finished":
-            self.method = _judge(self.trace, self.settings, scored=self.scorer is not None)
+            self.method = judge(self.trace, self.settings, scored=self.scorer is not None)
         self._advance(None)
 
-    def draws(self) -> list[Draw]:
-        """The rows of the pending Expand."""
-        ask = self.request
-        assert isinstance(ask, Expand)
-        rows = []
-        below = self.below.copy()
-        for node in ask.nodes:
-            if node.status not in ("open", "kept"):
-                raise ValueError(f"node {node.id} is {node.status} and can't be gone on from")
-            for _ in range(ask.per_node):
-                rows.append(self._draw(ask, node, below[node.id]))
-                below[node.id] += 1
-        return rows
+    def draws(self, *, piecewise: bool = False) -> list[Draw]:
+        """What is still to draw for the pending Expand, each draw as a whole or its next piece."""
+        if not self.rows:
+            assert isinstance(self.request, Expand)
+            self.rows = rows_of(self.request, self.trace, self.settings, self.policy, self.streams)
+        return [row.next(piecewise=piecewise) for row in self.rows if not row.ended]
 
     def drawn(self, results: Sequence[Sequence[Piece]]) -> None:
-        """The answers to `draws`, in order."""
+        """The answers to `draws`, in order. When all have come to their ends, they are hung into the tree and the method goes on."""
+        for row, pieces in zip([row for row in self.rows if not row.ended], results, strict=True):
+            row.add(pieces)
+        if not all(row.ended for row in self.rows):
+            return
         ask = self.request
         assert isinstance(ask, Expand)
         self.round += 1
@@ -127,12 +128,27 @@ class Growth:
         merged: list[dict[str, Any]] = []
         leaves = []
         parents = [node for node in ask.nodes for _ in range(ask.per_node)]
-        for node, pieces in zip(parents, results, strict=True):
-            path = (*node.path, self.below[node.id])
-            self.below[node.id] += 1
-            leaves.append(self._hang(node, path, pieces, ask.to, news, merged).id)
+        for node, row in zip(parents, self.rows, strict=True):
+            leaves.append(self._hang(node, row, ask.to, news, merged).id)
+        self.rows = []
         self._emit("expanded", nodes=[node.to_json() for node in news], merged=merged, meter=self._meter())
         self._advance([self.trace.nodes[id] for id in dict.fromkeys(leaves)])
+
+    @property
+    def wants_steps(self) -> bool:
+        """Whether it waits for a single step, and so would wait for whole chains drawn beside it."""
+        ask = self.request
+        return self.phase == "draw" and isinstance(ask, Expand) and ask.to == "step" and ask.steps == 1
+
+    @property
+    def pending(self) -> int:
+        """Rows that it fills of the next batch of draws."""
+        return sum(not row.ended for row in self.rows) or self.search.rows
+
+    @property
+    def longest(self) -> int:
+        """Tokens on the longest path that is gone on from, the prompt's included."""
+        return max((row.held for row in self.rows), default=self.policy.prefill)
 
     def rate_opened(self, opened: Opened) -> None:
         """The scorer has read the prompt."""
@@ -158,7 +174,9 @@ class Growth:
             if not self.shown:
                 self.scored += len(nodes)
                 self.scorer.read += sum(scored.tokens)
-        self._emit("scored", rewards=rewards, shown=self.shown, meter=self._meter())
+        read = self.search.calibration
+        chances = {"chances": [[id, float(read(reward))] for id, reward in rewards]} if read else {}
+        self._emit("scored", rewards=rewards, **chances, shown=self.shown, meter=self._meter())
         if not self._unread():
             self._end() if self.shown else self._advance(list(self.request.nodes))
 
@@ -236,62 +254,33 @@ class Growth:
         self._emit("ended", ended=ended, why=why, meter=self._meter())
         self.phase = "done"
 
-    def _draw(self, ask: Expand, node: Node, number: int) -> Draw:
-        left = max(1, self.settings.max_steps + 1 - node.depth)  # the answer is a piece too
-        return Draw(
-            parent=self.policy.handles[node.id],
-            seed=self.settings.seed,
-            path=(*node.path, number),
-            temperature=self.settings.temperature if ask.temperature is None else ask.temperature,
-            top_p=self.settings.top_p,
-            max_tokens=self.settings.max_tokens,
-            max_steps=left if ask.to == "answer" else min(ask.steps, left),
-            to="answer" if ask.steps > 1 else ask.to,
-        )
-
-    def _hang(
-        self, node: Node, path: tuple[int, ...], pieces: Sequence[Piece], to: str, news: list[Node], merged: list[dict[str, Any]]
-    ) -> Node:
+    def _hang(self, node: Node, row: Row, to: str, news: list[Node], merged: list[dict[str, Any]]) -> Node:
         """Hang the pieces of one draw below `node`, each at its place or into the node that has its text already; return the last."""
-        if not pieces:
-            raise ValueError(f"the policy drew nothing at path {path}")
-        for index, piece in enumerate(pieces):
+        path = row.draw.path
+        for index, piece in enumerate(row.pieces):
             self.policy.read += len(piece.tokens)
             key = (node.id, piece.text, piece.ending)
             if key in self.known:
                 node = self.known[key]
                 merged.append({"into": node.id, "path": list(path), "tokens": len(piece.tokens)})
             else:
-                goes_on = index < len(pieces) - 1
+                goes_on = index < len(row.pieces) - 1
                 above, node = node, read_node(node, path, piece, len(self.trace.nodes) + len(news), self.round, self.settings)
                 if node.status == "open" and goes_on:
                     node.status = "kept"
                 elif node.status == "open" and to == "answer":
                     node.status, node.why = "cut", "drawing ended before an answer"
-                self.below[node.id] += goes_on  # the place of its first child is taken by the stream of this draw
                 self.policy.handles[node.id], self.known[above.id, piece.text, piece.ending] = piece.handle, node
                 news.append(node)
             path = (*path, 0)
+        self.streams.ended(node, path[:-1])
         return node
 
     def _meter(self) -> dict[str, float]:
-        p, r = self.policy, self.scorer or Held(Costs())
-        if self.shown:  # a root that was opened for display costs the method nothing
-            r = r if self.scored else Held(Costs())
-        seconds = time.perf_counter() - self.began
-        meter = Meter(
-            p.prefill, p.read, r.prefill, r.read, p.vision + r.vision, self.scored, p.flops + r.flops, seconds, p.kv_bytes + r.kv_bytes
-        )
-        return meter.to_json()
+        scorer = self.scorer if self.scored or not self.shown else None  # a root that was opened for display costs the method nothing
+        return meter(self.policy, scorer or Held(Costs()), self.scored, time.perf_counter() - self.began).to_json()
 
     def _emit(self, kind: str, **content: Any) -> None:
         event = {"kind": kind, "round": self.round, **content, "seconds": time.perf_counter() - self.began}
         self.trace.apply(event)
         self.events.append(event)
-
-
-def _judge(trace: SearchTrace, settings: Settings, *, scored: bool) -> Asking:
-    """In place of a method where a whole chain was given: there is nothing to draw."""
-    if scored:
-        yield Score([trace.start])
-    return choose(trace, "best_of_n", settings.aggregator)

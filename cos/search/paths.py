@@ -35,32 +35,44 @@ def shares(beam: Sequence[Node], n: int) -> list[Node]:
 
 
 def by_draw(parent: Node, leaves: Sequence[Node]) -> list[Node]:
-    """The node that each draw below `parent` ended in, by the draws' numbers (equal draws end in one node)."""
-    paths = [(tuple(path), leaf.id) for leaf in leaves for path in (leaf.path, *leaf.merged)]
-    found = {leaf.id: leaf for leaf in leaves}
-    return [found[id] for path, id in sorted(paths) if path[: parent.depth] == parent.path]
+    """The node that each draw of this round below `parent` ended in, in the order drawn (equal draws end in one node).
+
+    See `rows.Streams`: draws that ended in `parent` went on first, in their order, each at number 0.
+    """
+    own = [list(parent.path), *parent.merged]
+    found = []
+    for leaf in leaves:
+        for path in ([*leaf.path], *leaf.merged):
+            if path[: parent.depth] in own:
+                number = path[parent.depth]
+                found.append(((number, own.index(path[: parent.depth]), leaf.id), leaf))
+    return [leaf for _, leaf in sorted(found, key=lambda pair: pair[0])]
 
 
 def keep(
-    trace: SearchTrace, nodes: Sequence[Node], width: int, scores: Mapping[int, float], what: str, *, ties_up_to: int | None = None
+    trace: SearchTrace, nodes: Sequence[Node], width: int, scores: Mapping[int, float], what: str, *, draws: int | None = None
 ) -> Asks:
     """Keep the best `width` candidates, best first; a node that stands for several equal ones may come several times.
 
-    Ties go to the better newest reward; then each tied node gets a place in turn, in the order drawn. With `ties_up_to`, every node that
-    ties with the last one kept stays as well, up to so many in all. `what` names the scores in the reasons.
+    Ties go to the better newest reward; then each tied node gets a place in turn, in the order drawn. With `draws`, the reply is as many
+    nodes to draw below: each place has an equal share, and those that tie with the last one kept share the draws of its places among them
+    all, copies too. `what` names the scores in the reasons.
     """
-    draws = [(-scores[node.id], -(node.reward or 0.0), copy, node.id) for node in nodes for copy in range(node.count)]
-    ranked = [trace.nodes[id] for *_, id in sorted(draws)]
+    order = [(-scores[node.id], -(node.reward or 0.0), copy, node.id) for node in nodes for copy in range(node.count)]
+    ranked = [trace.nodes[id] for *_, id in sorted(order)]
     kept = ranked[:width]
-    if kept and ties_up_to is not None:
-        tied = [node for node in dict.fromkeys(ranked[width:]) if node not in kept and scores[node.id] == scores[kept[-1].id]]
-        kept += tied[: max(0, ties_up_to - width)]
+    if kept and draws is not None:
+        kept = shares(kept, draws)
+        tied = [node for node in ranked if scores[node.id] == scores[kept[-1].id]]
+        better = [node for node in kept if scores[node.id] > scores[kept[-1].id]]
+        left = draws - len(better)
+        kept = better + (tied[:left] if len(tied) > left else shares(tied, left))
     verdicts = []
     for node in dict.fromkeys(ranked):
-        rank, places = ranked.index(node) + 1, kept.count(node)
-        status = "pruned" if not places else node.status if node.status == "finished" else "kept"
-        many = f", {places} places" if places > 1 else ", a tie" if places and rank > width else ""
-        verdicts.append((node, status, f"rank {rank} of {len(ranked)}, width {width}{many}, {what} {scores[node.id]:.3f}"))
+        rank, times = ranked.index(node) + 1, kept.count(node)
+        status = "pruned" if not times else node.status if node.status == "finished" else "kept"
+        share = f", {times} of {draws} draws" if times and draws is not None else ""
+        verdicts.append((node, status, f"rank {rank} of {len(ranked)}, width {width}{share}, {what} {scores[node.id]:.3f}"))
     yield Decide(verdicts)
     return kept
 

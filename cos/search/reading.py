@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cos.errors import UserError
+from cos.meter import Meter
 from cos.protocols import Costs, Ending, Handle, Opened, Piece
 from cos.search.asking import Settings
 from cos.search.trace import Node
@@ -37,6 +38,21 @@ class Held:
     @property
     def kv_bytes(self) -> float:
         return self.costs.kv_bytes_per_token * (self.prefill + self.read)
+
+
+def meter(policy: Held, scorer: Held, calls: int, seconds: float) -> Meter:
+    """What has been read and drawn so far; `calls` pieces were scored."""
+    return Meter(
+        policy_prefill=policy.prefill,
+        policy_decode=policy.read,
+        reward_prefill=scorer.prefill,
+        reward_step=scorer.read,
+        vision_calls=policy.vision + scorer.vision,
+        reward_calls=calls,
+        flops=policy.flops + scorer.flops,
+        seconds=seconds,
+        kv_peak_bytes=policy.kv_bytes + scorer.kv_bytes,
+    )
 
 
 def read_node(parent: Node, path: tuple[int, ...], piece: Piece, id: int, round: int, settings: Settings) -> Node:

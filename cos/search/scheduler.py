@@ -1,5 +1,8 @@
 """The scheduler: many searches, one policy, one scorer. It merges what all live searches ask into full batches.
 
+Whole chains are drawn in one go when nobody else waits; beside searches that go step by step they are drawn piece by piece, so that at each
+step's end all go on and the next search is taken up. What is drawn is the same either way.
+
     searches = [Search(prompt, "best_of_n"), Search(prompt, "step_beam")]
     for number, event in run(searches, policy, scorer):      # searches[number].trace has taken the event in already
         ...
@@ -10,20 +13,24 @@ The events of one search come in the same order with the same content (times asi
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from cos.errors import UserError
-from cos.protocols import Policy, Prompt, Scorer
+from cos.protocols import Draw, Policy, Prompt, Scorer
+from cos.search.asking import Settings
 from cos.search.growth import Growth, Search
-from cos.search.methods import Settings
 from cos.search.trace import SearchTrace
 
 log = logging.getLogger(__name__)
 Row = TypeVar("Row")
 Result = TypeVar("Result")
+TOKENS = 500
+"""Guess at a chain's tokens while none has been seen: 5 steps of 80, the worked example of the field's cost model, and some room."""
 
 
 class Event(NamedTuple):
@@ -34,21 +41,36 @@ class Event(NamedTuple):
 
 
 def run(
-    searches: Sequence[Search], policy: Policy, scorer: Scorer | None = None, *, rows: int = 256, stop: threading.Event | None = None
+    searches: Sequence[Search],
+    policy: Policy,
+    scorer: Scorer | None = None,
+    *,
+    rows: int = 256,
+    memory: float = math.inf,
+    stop: threading.Event | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Generator[Event, None, None]:
     """Run all searches and give their events as they come.
 
-    `rows` limits a batch; searches are taken up as long as the candidates of the live ones stay within it. A search that fails ends
-    alone, with the reason in its trace. When `stop` is set, no further batch is begun and every search ends as stopped. However this
-    iterator ends, all roots are closed. The scorer is opened for a prompt only when its search first asks for rewards.
+    `rows` limits a batch; searches are taken up as long as what the live ones draw stays within it. `memory` limits, in bytes, keys and
+    values: those of a batch, copied for each row, and those that live searches hold, by the models' `Costs`; a single row, and a single
+    search, run whatever they take. `progress(ended, of)` is told at the start and whenever searches have ended.
+
+    A search that fails ends alone, with the reason in its trace. When `stop` is set, no further batch is begun and every search ends as
+    stopped. However this iterator ends, all roots are closed. The scorer is opened for a prompt when its search first asks for rewards.
     """
     waiting = list(enumerate(searches))[::-1]
-    scheduler = _Scheduler(policy, scorer, rows, stop or threading.Event())
+    scheduler = _Scheduler(policy, scorer, _Budget(rows, memory), stop or threading.Event())
+    tell = progress or (lambda ended, of: None)
+    tell(0, len(searches))
     try:
         while waiting or scheduler.live:
             while waiting and scheduler.has_room(waiting[-1][1]):
                 scheduler.admit(*waiting.pop())
+            before = len(scheduler.live)
             yield from scheduler.turn()
+            if len(scheduler.live) < before:
+                tell(len(searches) - len(waiting) - len(scheduler.live), len(searches))
     finally:
         scheduler.close(scheduler.live)
 
@@ -65,16 +87,54 @@ def solve(
     return search.trace
 
 
+@dataclass
+class _Budget:
+    """What a batch, and all live searches together, may take."""
+
+    rows: int
+    memory: float
+    """Bytes of keys and values."""
+    largest: float = 0.0
+    """Those of the largest search that has ended."""
+
+    def of(self, search: Search, policy: Policy, scorer: Scorer | None) -> float:
+        """What `search` will come to hold: as much as the largest so far; before any has ended, TOKENS tokens a chain in each model."""
+        a_token = policy.costs.kv_bytes_per_token + (scorer.costs.kv_bytes_per_token if scorer else 0.0)
+        return self.largest or search.rows * TOKENS * a_token
+
+    def batches(self, pairs: Sequence[tuple[Growth, Row]], a_token: float) -> Iterator[list[tuple[Growth, Row]]]:
+        """The rows in batches, in order, each within the budget or of a single row."""
+        batch: list[tuple[Growth, Row]] = []
+        taken = 0.0
+        for growth, row in pairs:
+            tokens = growth.longest + (row.max_tokens if isinstance(row, Draw) else 0)
+            if batch and (len(batch) == self.rows or taken + tokens * a_token > self.memory):
+                yield batch
+                batch, taken = [], 0.0
+            batch.append((growth, row))
+            taken += tokens * a_token
+        if batch:
+            yield batch
+
+
 class _Scheduler:
-    def __init__(self, policy: Policy, scorer: Scorer | None, rows: int, stop: threading.Event) -> None:
-        self.policy, self.scorer, self.rows, self.stop = policy, scorer, rows, stop
+    def __init__(self, policy: Policy, scorer: Scorer | None, budget: _Budget, stop: threading.Event) -> None:
+        self.policy, self.scorer, self.budget, self.stop = policy, scorer, budget, stop
         self.live: list[Growth] = []
 
     def has_room(self, search: Search) -> bool:
-        return not self.live or sum(growth.search.rows for growth in self.live) + search.rows <= self.rows
+        """Whether one more search fits beside the live ones."""
+        if not self.live:
+            return True
+        memory = sum(self.budget.of(growth.search, self.policy, self.scorer) for growth in self.live)
+        memory += self.budget.of(search, self.policy, self.scorer)
+        return sum(growth.pending for growth in self.live) + search.rows <= self.budget.rows and memory <= self.budget.memory
 
     def admit(self, number: int, search: Search) -> None:
+        """Take a search up."""
         scorer = (self.scorer.name, self.scorer.costs) if self.scorer else None
+        if search.calibration is None and (carried := getattr(self.scorer, "calibration", None)) is not None:
+            search.calibration = carried.low
         self.live.append(Growth(search, number, (self.policy.name, self.policy.costs), scorer))
 
     def turn(self) -> Iterator[Event]:
@@ -82,7 +142,8 @@ class _Scheduler:
         self._ask("open", self.policy.open, _prompt, lambda growth, results: growth.opened(results[0]))
         self._ask("read", self.policy.read, Growth.readings, Growth.have_read)
         yield from self._flush()
-        self._ask("draw", self.policy.draw, Growth.draws, Growth.drawn)
+        piecewise = any(growth.wants_steps for growth in self.live)
+        self._ask("draw", self.policy.draw, lambda growth: growth.draws(piecewise=piecewise), Growth.drawn)
         yield from self._flush()
         if self.scorer is not None:
             self._ask("rate_open", self.scorer.open, _prompt, lambda growth, results: growth.rate_opened(results[0]))
@@ -94,6 +155,8 @@ class _Scheduler:
         self.close([growth for growth in self.live if growth.phase == "done"])
 
     def close(self, ended: Sequence[Growth]) -> None:
+        """Free what these hold."""
+        self.budget.largest = max([self.budget.largest, *(growth.trace.meter.kv_peak_bytes for growth in ended)])
         self.live = [growth for growth in self.live if growth not in ended]
         self.policy.close([growth.policy.root for growth in ended if growth.policy.root is not None])
         if self.scorer is not None:
@@ -119,10 +182,11 @@ class _Scheduler:
             with _alone(growth):
                 pairs += [(growth, row) for row in rows_of(growth)]
                 asking[growth] = []
-        for start in range(0, len(pairs), self.rows):
+        model = self.policy if phase in ("open", "read", "draw") else self.scorer
+        for batch in self.budget.batches(pairs, model.costs.kv_bytes_per_token if model else 0.0):
             if self.stop.is_set():
                 return
-            self._call(call, pairs[start : start + self.rows], asking)
+            self._call(call, batch, asking)
         for growth, results in asking.items():
             if growth.phase != "done":
                 with _alone(growth):

@@ -45,7 +45,8 @@ class Node:
     id: int
     parent: int | None
     path: tuple[int, ...]
-    """The name of its random stream. A child's path is its parent's and its running number among the draws below that parent."""
+    """The name of its random stream: the path of the draw that it goes on (its parent's, or one that was merged into it) and 0, or its
+    parent's and a running number from 1 where all of those have been gone on."""
     depth: int
     """Pieces from the root, this one included."""
     text: str = ""
