@@ -85,6 +85,19 @@ def test_pools(tmp_path: Path) -> None:
     valid("run", *records(tmp_path / "config.json"))
 
 
+def test_labels_and_preferences(tmp_path: Path) -> None:
+    pool, models = tmp_path / "pool/pool.jsonl", ["--policy", "scripted", "--n", "2"]
+    assert main(["sample", "--set", "all:test", "--limit", "3", "--out", str(pool.parent), *models]) == 0
+    for by in ("rollouts", "judge", "reward"):
+        more = ["--judge", "scripted", "--reward", "scripted", "--out", str(tmp_path / by), *models]
+        assert main(["label", str(pool), "--by", by, *more]) == 0
+        for row in records(tmp_path / by / "labels.jsonl"):
+            valid("labels", row)
+    assert main(["prefer", str(tmp_path / "reward/labels.jsonl"), "--out", str(tmp_path / "pairs.jsonl")]) == 0
+    for row in records(tmp_path / "pairs.jsonl"):
+        valid("preference", row)
+
+
 def test_models(tmp_path: Path) -> None:
     from cos.models.vlm import NOTES, VLM
 

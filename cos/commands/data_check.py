@@ -1,4 +1,5 @@
-"""`cos data check`: look at every row and every picture of a file of CoS rows (SFT, PRM, DPO, scoring) or of problems.
+"""`cos data check`: look at every row and every picture of a file of CoS rows (SFT, PRM, DPO, scoring) or of problems, or of all files
+that a meta file (.json) names.
 
 Exit code 1 where a row is bad.
 
@@ -23,8 +24,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Check the file."""
     need(args, file="FILE")
-    from cos.problems import problem_files, released
+    from cos.problems import meta, problem_files, released
 
+    if meta.is_meta(args.file):
+        found = meta.check(args.file)
+        told = [f"{args.file}, {row['set']}, line {row['line']}: {row['reason']}" for row in found["bad"]]
+        return Outcome(found, "\n".join([*told, f"{found['rows']} rows, {len(told)} bad"]), code=1 if told else 0)
     check = problem_files.check if problem_files.holds_problems(args.file) else released.check
     report = check(args.file, args.images)
     bad = [f"{args.file}, line {line}: {reason}" for line, reason in report.bad]

@@ -1,9 +1,10 @@
 """`cos data convert`: CoS rows to TRL's types and back, and the problems of a world to CoS training rows.
 
-    --to trl    SFT, PRM and DPO rows to prompt-completion, stepwise and preference rows
-    --to cos    the way back
-    --to sft    problems of a world (cos data make) to SFT rows with a right chain each
-    --to prm    the same to PRM rows: chains right or made wrong, labelled by the truth
+    --to trl      SFT, PRM and DPO rows, label records and preferences to prompt-completion, stepwise and preference rows
+    --to parquet  the same as a Parquet file for `datasets`, with the pictures from --images within
+    --to cos      the way back, and label records and preferences to PRM and DPO rows
+    --to sft      problems of a world (cos data make) to SFT rows with a right chain each
+    --to prm      the same to PRM rows: chains right or made wrong, labelled by the truth
 
 example: cos data convert sft.jsonl --to trl --out trl.jsonl
 """
@@ -26,7 +27,7 @@ from cos.store import dump, lines
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("file", nargs="?", metavar="FILE", help="rows, one JSON object a line")
-    parser.add_argument("--to", choices=("trl", "cos", "sft", "prm"), help="the form wanted")
+    parser.add_argument("--to", choices=("trl", "parquet", "cos", "sft", "prm"), help="the form wanted")
     parser.add_argument("--out", metavar="F", help="where the rows go")
     parser.add_argument("--images", metavar="ROOT", help="look at every picture under this folder before")
     parser.add_argument("--on-error", choices=("stop", "skip"), default="stop", help="what a bad row does (stop)")
@@ -34,7 +35,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Convert row by row; the file appears when it is whole."""
-    need(args, file="FILE", to="--to", out="--out")
+    need(args, file="FILE", to="--to", out="--out", **({"images": "--images"} if args.to == "parquet" else {}))
+    from cos.problems.parquet import write_parquet
     from cos.problems.pictures import open_picture
     from cos.problems.released_rows import BadRow
 
@@ -55,19 +57,19 @@ def run(args: argparse.Namespace) -> Outcome:
                     raise UserError(f"{args.file}, line {line.number}: {problem} (--on-error skip leaves such rows out)") from None
                 bad.append({"line": line.number, "reason": str(problem)})
 
-    count = _write(Path(args.out), rows())
+    count = write_parquet(args.out, rows(), args.images) if args.to == "parquet" else _write(Path(args.out), rows())
     result = {"rows": count + len(bad), "written": count, "bad": bad, "out": args.out}
     return Outcome(result, "\n".join([*(f"line {row['line']}: {row['reason']}" for row in bad), f"{count} rows written to {args.out}"]))
 
 
 def _converter(to: str, seed: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    from cos.problems.released_rows import parse_row
+    from cos.problems.records import to_row
     from cos.problems.trl import from_trl, to_trl
 
-    if to == "trl":
-        return lambda row: to_trl(parse_row(row))
+    if to in ("trl", "parquet"):
+        return lambda row: to_trl(to_row(row))
     if to == "cos":
-        return lambda row: dict(from_trl(row).source)
+        return lambda row: dict((to_row(row) if str(row.get("schema", "")).startswith("cos.") else from_trl(row)).source)
     return lambda row: _from_world(_problem(row), to, seed)
 
 

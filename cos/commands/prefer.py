@@ -81,16 +81,13 @@ def _sizes(made: list[Preference]) -> dict[str, float | None]:
 
 
 def _row(pair: Preference) -> Row:
-    from cos.problems.problem_files import drawn
-    from cos.problems.released_rows import dpo_row
+    from cos.problems.records import preference_row
+    from cos.problems.released_rows import BadRow
 
-    problem = pair.problem
-    if problem.image is None and drawn(problem):
-        raise UserError(
-            f"problem {problem.id}: a released row needs its picture in a file, and this one was drawn as it was sampled; make files with"
-            " cos data make and sample them with cos sample --problems, or take --to own"
-        )
-    return dpo_row(problem.question, pair.chosen, pair.rejected, problem.image)
+    try:
+        return preference_row(pair)
+    except BadRow as problem:
+        raise UserError(f"{problem}, or take --to own") from None
 
 
 def _is_scored(path: str) -> bool:

@@ -19,6 +19,7 @@ from cos.chain import Chain, Labelled, Preference, Problem, StepLabels
 from cos.errors import UserError
 from cos.models.encode import Encoder, Turn
 from cos.problems import SIZE, problem_files
+from cos.problems.meta import DataSet, is_meta, read_meta
 from cos.problems.pictures import open_picture
 from cos.problems.released_rows import BadRow, Row, parse_row
 from cos.store import inside, lines
@@ -61,20 +62,28 @@ class FileRow:
 def read_rows(
     path: str | Path, images: str | Path, kind: Literal["sft", "prm", "dpo"], encoder: Encoder, longest: int, *, unlabelled: bool = False
 ) -> list[FileRow]:
-    """The rows of `path` with their pictures below `images`. Raises UserError, with file and line, for a row that is not of this kind and
-    for a picture that is not there.
+    """The rows of `path` with their pictures below `images`, or of all files that a meta file (`cos.problems.meta`) names, with theirs.
+    Raises UserError, with file and line, for a row that is not of this kind and for a picture that is not there.
 
     Left out, counted and logged as a warning: rows of more than `longest` tokens or with several pictures, and PRM rows without a label
     (kept with `unlabelled`).
     """
+    parts = read_meta(path) if is_meta(path) else [DataSet("", Path(path), Path(images))]
+    rows = [row for part in parts for row in part.repeated(_file_rows(part, kind, encoder, longest, unlabelled))]
+    if not rows:
+        raise UserError(f"{path}: no row is left to learn from")
+    return rows
+
+
+def _file_rows(part: DataSet, kind: str, encoder: Encoder, longest: int, unlabelled: bool) -> list[FileRow]:
     rows: list[FileRow] = []
     left_out: dict[str, list[int]] = {}
-    for line in lines(path):
-        where = f"{path}, line {line.number}"
+    for line in lines(part.rows):
+        where = f"{part.rows}, line {line.number}"
         if line.reason is not None:
             raise UserError(f"{where}: {line.reason}")
         try:
-            row, several = _row(line.row, kind, images)
+            row, several = _row(line.row, kind, part.root)
             size = length(row, encoder)
         except (BadRow, UserError) as problem:
             raise UserError(f"{where}: {problem}") from None
@@ -88,9 +97,7 @@ def read_rows(
             rows.append(row)
     for reason, numbers in left_out.items():
         shown = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
-        _log.warning("%s: %d rows are left out, %s (lines %s)", path, len(numbers), reason, shown)
-    if not rows:
-        raise UserError(f"{path}: no row is left to learn from")
+        _log.warning("%s: %d rows are left out, %s (lines %s)", part.rows, len(numbers), reason, shown)
     return rows
 
 
