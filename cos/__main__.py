@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from cos.commands.options import Outcome, Parser, add_common, apply_file
+from cos.commands.options import Outcome, Parser, add_common, apply_file, take_loading
 from cos.errors import UserError
 from cos.store import dump
 
@@ -48,6 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code."""
     try:
         args, module = _parse(list(sys.argv[1:] if words is None else words))
+        take_loading(args)
         with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, standard output stays one JSON object
             outcome: Outcome = module.run(args)
         print(dump(outcome.result) if args.json else outcome.text, flush=True)

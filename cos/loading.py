@@ -24,7 +24,7 @@ import hashlib
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cos.errors import UserError
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
@@ -38,6 +38,9 @@ Role = Literal["policy", "reward"]
 EMBEDDED = Path(str(files("cos"))) / "assets"
 _READ_ANOTHER_WAY: dict[str, Role] = {"confidence": "policy", "certainty": "policy", "judge": "policy", "visualprm": "reward"}
 """Rewards `KIND:MODEL`, and which of the embedded models `embedded` means there."""
+HOW: dict[str, Any] = {}
+"""How this process loads models: arguments of `cos.models.vlm.load`, which `cos` takes from --device, --dtype, --attention, --bits and
+--trust-remote-code."""
 _HEAD = 2**22  # bytes of each weight file that a fingerprint reads: training changes all of them, and 16 GB take minutes
 
 
@@ -100,7 +103,7 @@ def load_vlm(name: str, role: Role) -> VLM:
     from cos.models.vlm import load
 
     logging.disable_progress_bar()
-    return load(source)
+    return load(source, **HOW)
 
 
 def fingerprint(name: str, role: Role) -> str:

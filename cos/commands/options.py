@@ -62,6 +62,28 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE.yaml", help="options from a file, by their long names; flags go before it")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (0)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output, all else on standard error")
+    if {"policy", "reward", "model"} & {action.dest for action in parser._actions}:
+        _add_loading(parser)
+
+
+def _add_loading(parser: argparse.ArgumentParser) -> None:
+    """How models are loaded; the defaults are those of `cos.models.vlm.load`."""
+    group = parser.add_argument_group("how models are loaded")
+    group.add_argument("--device", help="cpu, cuda, cuda:1, mps (a GPU where there is one)")
+    group.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="of the weights (float32 on a CPU, bfloat16 on a GPU)")
+    group.add_argument("--attention", metavar="NAME", help="transformers' attention for vision towers and trainings, such as sdpa")
+    group.add_argument("--bits", type=int, choices=[4, 8], help="quantise the weights (needs bitsandbytes)")
+    group.add_argument("--trust-remote-code", action="store_true", help="run code that comes with a model (off)")
+
+
+def take_loading(args: argparse.Namespace) -> None:
+    """Let this process load models as `_add_loading` has asked for."""
+    if hasattr(args, "trust_remote_code"):
+        from cos import loading
+
+        names = ("device", "dtype", "attention", "bits", "trust_remote_code")
+        loading.HOW.clear()
+        loading.HOW.update({name: value for name in names if (value := getattr(args, name))})
 
 
 def add_models(parser: argparse.ArgumentParser, *, policy: bool = True) -> None:

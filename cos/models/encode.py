@@ -160,7 +160,8 @@ class Encoder:
             if not found:
                 raise ValueError(f"the chat template dropped turn {index + 1} ({turn.role})")
             blank = " " if before.endswith(" ") and turn.role != "assistant" else ""
-            head = self.structure(self.family.expand(before.rstrip(" "), stand_in))
+            before = before.rstrip(" ")
+            head = self.structure(self.family.expand(before, stand_in) if turn.image else before)
             body = self.plain(blank + turn.content) if isinstance(turn.content, str) else list(turn.content)
             ids += head + body
             owner += [-1] * len(head) + [index] * len(body)

@@ -40,8 +40,11 @@ class Family:
         return [{"type": "image"}] * image + [{"type": "text", "text": text}]
 
     def expand(self, text: str, stand_in: str) -> str:
-        """The template's one picture mark becomes `stand_in` (empty: the mark goes)."""
-        return text.replace(self.mark or self.image_token, stand_in, 1)
+        """The template's one picture mark becomes `stand_in` (empty: the mark goes). Raises UserError where it has written none."""
+        mark = self.mark or self.image_token
+        if mark not in text:
+            raise UserError(f"the model's chat template writes no {mark} for a picture; take a template of the family {self.name}")
+        return text.replace(mark, stand_in, 1)
 
 
 def _internvl(images: Any, tokens: int, height: int, width: int) -> str:

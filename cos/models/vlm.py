@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, BitsAndBytesConfig
 
 from cos.errors import UserError
 from cos.models.encode import Encoder, Pixels, merge
@@ -114,29 +115,54 @@ class VLM:
         (folder / NOTES).write_text(json.dumps({"schema": "cos.model/1", "look": self.look}) + "\n")
 
 
-def load(source: str | Path, *, device: str | None = None, dtype: torch.dtype | None = None, trust_remote_code: bool = False) -> VLM:
+def load(
+    source: str | Path,
+    *,
+    device: str | None = None,
+    dtype: torch.dtype | str | None = None,
+    attention: str | None = None,
+    bits: int | None = None,
+    trust_remote_code: bool = False,
+) -> VLM:
     """A model from a folder or a Hub id. Safetensors only; remote code stays off unless asked for; float32 on CPU and bfloat16 on GPU
-    unless `dtype` says otherwise. Raises UserError where there is no such model or its family is unknown."""
+    unless `dtype` says otherwise.
+
+    `attention`: transformers' name of an implementation, for the vision tower and for trainings (the engine has its own); `bits`: 4 or 8,
+    weights quantised by bitsandbytes. Raises UserError where there is no such model or its family is unknown.
+    """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or (torch.bfloat16 if device.startswith("cuda") else torch.float32)
     safe: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    how = {"dtype": dtype, "attn_implementation": attention} | (_quantised(bits, device) if bits else {})
     try:
         config = AutoConfig.from_pretrained(source, **safe)
-        family_of(config)
+        family = family_of(config)
         tokenizer = AutoTokenizer.from_pretrained(source, **safe)
-        images = AutoImageProcessor.from_pretrained(source, backend="pil", **safe)
-        model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True, **safe)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
+        own = {} if (Path(source) / NOTES).is_file() else dict(family.own)  # what we have saved is complete
+        images = AutoImageProcessor.from_pretrained(source, backend="pil", **own, **safe)
+        model = AutoModelForImageTextToText.from_pretrained(source, use_safetensors=True, **how, **safe)
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as problem:
         reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         where = "" if Path(source).is_dir() else "no such folder here, and not had from the Hub: "
         raise UserError(f"model {source}: can't be loaded ({where}{reason}); give a folder saved by save_pretrained or a Hub id") from None
     notes = _notes(source)
-    return VLM(model.to(device).eval(), encoder_of(model, tokenizer, images), str(source), notes.get("look"))
+    model = model if bits else model.to(device)
+    return VLM(model.eval(), encoder_of(model, tokenizer, images), str(source), notes.get("look"))
+
+
+def _quantised(bits: int, device: str) -> dict[str, Any]:
+    if bits not in (4, 8):
+        raise UserError(f"weights of {bits} bits: 4 or 8 can be had")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError(f"weights of {bits} bits need the package bitsandbytes; install it, or load without")
+    return {"quantization_config": BitsAndBytesConfig(load_in_4bit=bits == 4, load_in_8bit=bits == 8), "device_map": {"": device}}
 
 
 def encoder_of(model: Any, tokenizer: Any, image_processor: Any) -> Encoder:
     """The encoder that fits a model."""
     family = family_of(model.config)
+    if family.image_token not in tokenizer.get_vocab():
+        raise UserError(f"the tokenizer lacks {family.image_token}, which stands for pictures in models of the family {family.name}")
     return Encoder(tokenizer, image_processor, family, family.tokens(model.config))
 
 

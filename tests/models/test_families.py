@@ -20,7 +20,7 @@ from transformers.models.smolvlm.processing_smolvlm import SmolVLMProcessor
 from cos.errors import UserError
 from cos.models.encode import Turn
 from cos.models.families import FAMILIES, family_of, rope
-from cos.models.vlm import VLM, add_tokens, load
+from cos.models.vlm import VLM, add_tokens, encoder_of, load
 
 SIZES = [(40, 30), (64, 20), (20, 70), (33, 33)]
 """Widths and heights of pictures that are cut in different ways."""
@@ -158,3 +158,32 @@ def test_an_unknown_family_says_what_to_write() -> None:
     with pytest.raises(UserError, match=r"family 'blip' is not supported; known: internvl, .*cos/models/families.py"):
         family_of(SimpleNamespace(model_type="blip"))
     assert all(name == family.name for name, family in FAMILIES.items())
+
+
+def test_a_folder_that_is_not_ours_is_cut_in_tiles_as_internvls_processor_does(tmp_path: Path) -> None:
+    tiny_family("internvl").save(tmp_path)
+    wide = picture(1).resize((96, 32))
+    assert len(load(tmp_path).encoder.pixels(wide).inputs["pixel_values"]) == 1  # as it was saved
+    (tmp_path / "cos.json").unlink()
+    released = load(tmp_path)
+    assert len(released.encoder.pixels(wide).inputs["pixel_values"]) == 4  # three and the whole
+    assert released.see([released.encoder.pixels(wide)])[0].features.shape[0] == 4 * released.encoder.image_tokens
+
+
+def test_how_a_model_is_loaded(tmp_path: Path) -> None:
+    tiny_family("qwen2_5_vl").save(tmp_path)
+    assert load(tmp_path, dtype="bfloat16", device="cpu").model.dtype == torch.bfloat16
+    assert load(tmp_path, attention="eager").model.config._attn_implementation == "eager"
+    with pytest.raises(UserError, match="need the package bitsandbytes"):
+        load(tmp_path, bits=4)
+    with pytest.raises(UserError, match="can't be loaded"):
+        load(tmp_path, attention="nonsense")
+
+
+def test_a_template_without_pictures_and_a_tokenizer_without_their_token_are_named(tmp_path: Path) -> None:
+    vlm = tiny_family("llava")
+    vlm.encoder.tokenizer.chat_template = "{% for m in messages %}{{ m.content[-1].text }}{% endfor %}"
+    with pytest.raises(UserError, match="writes no <image> for a picture"):
+        vlm.encoder.conversation([Turn("user", "How many?", image=True)], "<image>")
+    with pytest.raises(UserError, match=r"lacks <\|image_pad\|>"):
+        encoder_of(tiny_family("qwen2_5_vl").model, vlm.encoder.tokenizer, None)
