@@ -21,6 +21,7 @@ and `cos.card` make it where they have them.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -29,12 +30,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from cos.errors import UserError
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.protocols import Policy, Scorer
+from cos.rewards import calibrate
+from cos.rewards.calibrate import Calibration
 from cos.rewards.mixed import BlendScorer, OutcomeScorer, parse_blend
 
 if TYPE_CHECKING:
     from cos.models.vlm import VLM
 
 Role = Literal["policy", "reward"]
+_log = logging.getLogger(__name__)
 EMBEDDED = Path(str(files("cos"))) / "assets"
 _READ_ANOTHER_WAY: dict[str, Role] = {"confidence": "policy", "certainty": "policy", "judge": "policy", "visualprm": "reward"}
 """Rewards `KIND:MODEL`, and which of the embedded models `embedded` means there."""
@@ -61,7 +65,9 @@ def load_scorer(name: str) -> Scorer:
     if name == "scripted":
         return ScriptedScorer()
     if name == "oracle":
-        raise UserError("the reward oracle knows the worlds' own problems only: use it with cos eval --set charts:test, or take embedded")
+        raise UserError(
+            "the reward oracle knows the worlds' own problems only: use it with cos eval or cos card --set charts:test, or take embedded"
+        )
     kind, _, rest = name.partition(":")
     if kind == "blend":
         return BlendScorer([(weight, load_scorer(part)) for weight, part in parse_blend(rest)])
@@ -121,3 +127,22 @@ def fingerprint(name: str, role: Role) -> str:
         with file.open("rb") as weights:
             digest.update(f"{file.name} {file.stat().st_size} ".encode() + weights.read(_HEAD))
     return f"{name} {digest.hexdigest()[:12]}"
+
+
+def calibration_file(reward: str) -> Path | None:
+    """Where the calibration of a reward model lies: beside its weights. None for a reward that has no folder."""
+    folder = EMBEDDED / "reward" if reward == "embedded" else Path(reward)
+    return folder / calibrate.FILE if folder.is_dir() else None
+
+
+def load_calibration(reward: str) -> Calibration | None:
+    """The calibration beside a reward model; None where there is none, or one of other weights (a warning says so)."""
+    file = calibration_file(reward)
+    if file is None or not file.is_file():
+        return None
+    found = Calibration.load(file)
+    fitted, now = (str(name).rpartition(" ")[2] for name in (found.about.get("reward"), fingerprint(reward, "reward")))
+    if fitted != now:
+        _log.warning("%s was fitted on other weights (%s, now %s) and is not used; run cos calibrate again", file, fitted, now)
+        return None
+    return found

@@ -170,10 +170,10 @@ def _pool(x: Floats, y: Floats, w: Floats, statistic: Callable[[Floats, Floats],
         while len(blocks) > 1 and blocks[-2][2] >= blocks[-1][2]:
             (start, _, _), (_, end, _) = blocks[-2:]
             blocks[-2:] = [(start, end, statistic(y[start:end], w[start:end]))]
-    points: list[tuple[float, float]] = []
+    points: dict[float, float] = {}
     for start, end, value in blocks:
-        points += [(float(x[at]), value) for at in dict.fromkeys((start, end - 1)) if not points or x[at] != points[-1][0]]
-    return tuple(points)
+        points |= {float(x[start]): value, float(x[end - 1]): value}
+    return tuple(points.items())
 
 
 def _at(curve: Curve, reward: float) -> float:

@@ -34,6 +34,7 @@ def test_isotonic_is_scikit_learns(pairs: list[tuple[float, int]], weights: list
     w = weights[: len(x)]
     theirs = IsotonicRegression(out_of_bounds="clip").fit(x, y, sample_weight=w)
     ours = Calibration("isotonic", 1.0, isotonic(x, y, w))
+    assert [reward for reward, _ in ours.isotonic] == sorted({reward for reward, _ in ours.isotonic})
     places = [-0.5, 0.0, 0.05, 0.1, 0.3, 0.5, 0.6, 0.99, 1.0, 2.0]
     assert [ours.probability(place) for place in places] == pytest.approx(theirs.predict(places).tolist(), abs=1e-9)
 
