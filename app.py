@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from cos.errors import UserError
@@ -20,11 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
     ask.add_argument("--policy", action="append", default=[], help="policy to offer first: embedded, scripted, a folder or a Hub id")
     ask.add_argument("--reward", action="append", default=[], help="reward model to offer first: embedded, scripted, oracle, a folder ...")
     ask.add_argument("--runs", default="runs/app", help="folder that keeps the runs, so that their links still open (default runs/app)")
+    ask.add_argument("--mcp", action="store_true", help="offer the API as tools of MCP too (needs pip install 'cos-workbench[mcp]')")
     given = ask.parse_args(arguments)
     try:
         session = Session.offering(given.policy, given.reward, Archive(Path(given.runs)))
+        if given.mcp and find_spec("mcp") is None:
+            raise UserError("--mcp needs the extra of that name: pip install 'cos-workbench[mcp]'")
         session.warm()
-        serve(build(session), session, host=given.host, port=given.port)
+        serve(build(session), session, host=given.host, port=given.port, mcp=given.mcp)
     except (UserError, OSError) as problem:
         print(f"app: {problem}", file=sys.stderr)
         return 2

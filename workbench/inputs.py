@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import random
 import re
+import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -32,14 +35,20 @@ _SAMPLES = 60
 
 def read_prompt(picture: str | None, question: str) -> Prompt:
     """The visitor's picture (path of an uploaded file) and question, checked. Raises UserError in one line without the server's paths."""
-    question = question.strip()
     if picture is None:
         raise UserError("Put in a picture first: upload or paste one, take an example, or press New puzzle.")
+    question = read_question(question)
+    return Prompt(question, read_picture(picture))
+
+
+def read_question(question: str) -> str:
+    """The question without blanks around it. Raises UserError for none and for one that is too long."""
+    question = question.strip()
     if not question:
         raise UserError("Write a question about the picture first.")
     if len(question) > LIMITS.question:
         raise UserError(f"The question has {len(question):,} characters; {LIMITS.question} is the most.")
-    return Prompt(question, read_picture(picture))
+    return question
 
 
 def read_settings(n: float | None, width: float | None, temperature: float | None, seed: float | None, **more: Any) -> Settings:
@@ -65,6 +74,19 @@ def read_picture(path: str) -> Image.Image:
     image = open_picture(file.name, root=file.parent)
     image.thumbnail((LIMITS.side, LIMITS.side))
     return image
+
+
+def read_encoded(image: str) -> Image.Image:
+    """A picture that came as text: its file's bytes in base64, as an address (`data:image/png;base64,...`) or bare. Raises UserError."""
+    if len(image) > LIMITS.upload * 4 // 3 + 100:
+        raise UserError(f"The picture is larger than {LIMITS.upload // 10**6} MB.")
+    try:
+        data = base64.b64decode(image.rpartition(",")[2], validate=True)
+    except (binascii.Error, ValueError):
+        raise UserError("The picture must come as the bytes of its file in base64.") from None
+    with tempfile.TemporaryDirectory(prefix="cos-") as folder:
+        (Path(folder) / "picture").write_bytes(data)
+        return read_picture(str(Path(folder) / "picture"))
 
 
 def drawing(strokes: object) -> Image.Image:

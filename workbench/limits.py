@@ -32,6 +32,8 @@ class Limits:
     """Runs in the line."""
     rate: int = 30
     """Runs a minute and visitor, as a signed-in visitor may start in Gradio's own example of a limit (demo/rate_limit)."""
+    upload: int = 10_000_000
+    """Bytes of a picture's file."""
     question: int = 400
     """Characters."""
     field: int = 2000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import wraps
@@ -149,7 +150,8 @@ def code(run: Run) -> str:
     """The run as command, YAML and Python, for each search."""
     entries = []
     for number, method in enumerate(run.asked.methods):
-        for name, text in (("command", export.command), ("YAML", export.recipe), ("Python", export.python)):
+        kinds = (("command", export.command), ("YAML", export.recipe), ("API", export.client), ("Python", export.python))
+        for name, text in kinds[3:] if run.asked.given else kinds:  # only Python can go on from given pieces
             entries.append((f"{method.replace('_', ' ')}: {name}", text(run.asked, number)))
     return render.codes(entries)
 
@@ -202,6 +204,11 @@ def pick(view: View, event: gr.EventData, count: int = PANELS) -> Any:
             return gr.skip()
         view.picked[number] = node
         return show(view, run, number)
+
+
+def data_address(image: bytes) -> str:
+    """A PNG as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(image).decode()
 
 
 def query(request: gr.Request, names: Sequence[str]) -> dict[str, str]:

@@ -40,6 +40,10 @@ class View:
     aggregator: str = "cos"
     picked: dict[int, int] = field(default_factory=dict)
     """Panel -> node whose path it shows."""
+    search: int = 0
+    """On the Replay page: the search of the run that is replayed."""
+    origin: tuple[Run, int, int] | None = None
+    """On the What-if page: the run, search and node that the branch goes on from."""
 
 
 @dataclass

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from workbench import addresses, solve, theme
+from workbench import addresses, api, replay, solve, theme, what_if
 from workbench.session import Session
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-PAGES: dict[str, tuple[str, Any]] = {}
+PAGES: dict[str, tuple[str, Any]] = {"what-if": ("What if", what_if), "replay": ("Replay", replay)}
 """Address -> name and module; `page(session, demo)` of each lays it out. The Solve page is the first, at the root."""
 
 
@@ -21,6 +21,7 @@ def build(session: Session) -> gr.Blocks:
     with gr.Blocks(title="CoS workbench", analytics_enabled=False, fill_width=True, delete_cache=(3600, 21600)) as demo:
         gr.Navbar(main_page_name="Solve")
         gr.HTML(theme.MASTHEAD, apply_default_css=False, elem_id="masthead")
+        api.add(session)
         solve.page(session, demo)
 
         def leave(request: gr.Request) -> None:
@@ -29,13 +30,16 @@ def build(session: Session) -> gr.Blocks:
         demo.unload(leave)
     for address, (name, module) in PAGES.items():
         with demo.route(name, f"/{address}"):
+            gr.HTML(theme.MASTHEAD, apply_default_css=False, elem_id="masthead")
             module.page(session, demo)
     demo.queue(max_size=64, default_concurrency_limit=4)
     return demo
 
 
-def serve(demo: gr.Blocks, session: Session, *, host: str | None = None, port: int | None = None, wait: bool = True) -> str:
-    """Serve the app and return its address; with `wait` this comes back only when the server ends."""
+def serve(
+    demo: gr.Blocks, session: Session, *, host: str | None = None, port: int | None = None, wait: bool = True, mcp: bool = False
+) -> str:
+    """Serve the app and return its address; with `wait` this comes back only when the server ends. `mcp`: the API as tools of MCP too."""
     _, url, _ = demo.launch(
         server_name=host,
         server_port=port,
@@ -51,6 +55,7 @@ def serve(demo: gr.Blocks, session: Session, *, host: str | None = None, port: i
         ssr_mode=False,
         theme=theme.theme(),
         css=theme.css(),
+        mcp_server=mcp,
         app_kwargs={"routes": addresses.routes(session.archive)},
     )
     return str(url)

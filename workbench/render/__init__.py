@@ -6,7 +6,7 @@ The look is in `workbench.theme`; colour is never the only sign (rewards carry t
 
 from __future__ import annotations
 
-from workbench.render.cards import PAD, Place, codes, glossary, panel, standing_leaf, status
+from workbench.render.cards import PAD, Place, about, codes, gallery, glossary, panel, standing_leaf, status
 from workbench.render.marks import colour, escape
 from workbench.render.page import bundle, stylesheet
 from workbench.render.tree import tree_file, tree_svg
@@ -14,10 +14,12 @@ from workbench.render.tree import tree_file, tree_svg
 __all__ = [
     "PAD",
     "Place",
+    "about",
     "bundle",
     "codes",
     "colour",
     "escape",
+    "gallery",
     "glossary",
     "panel",
     "standing_leaf",

@@ -89,6 +89,23 @@ def status(text: str, tone: str = "", run: str = "") -> str:
     return f'<p class="status {tone}" role="status"{about}>{escape(text)}</p>'
 
 
+def about(question: str, source: str, note: str = "") -> str:
+    """A question with its picture (an address of the app's own, or its data) and what there is to see."""
+    image = f'<img alt="the picture asked about" src="{escape(source)}">' if source else ""
+    more = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f'<div class="about">{image}<p>{escape(question)}</p>{more}</div>' if question else ""
+
+
+def gallery(entries: Sequence[tuple[str, str, str, str, str]]) -> str:
+    """Recorded runs as links: address, picture, title, outcome, note of each."""
+    cards = (
+        f'<li><a href="{escape(href)}"><img alt="" src="{escape(image)}" loading="lazy"><span><b>{escape(title)}</b><em>{escape(says)}</em>'
+        f"<small>{escape(note)}</small></span></a></li>"
+        for href, image, title, says, note in entries
+    )
+    return f'<section aria-label="recorded runs"><h2>Recorded runs</h2><ul class="gallery-of-runs">{"".join(cards)}</ul></section>'
+
+
 def codes(entries: Sequence[tuple[str, str]]) -> str:
     """Texts to copy, each under its name."""
     rows = (f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>" for name, text in entries)
