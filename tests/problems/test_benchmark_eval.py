@@ -99,6 +99,12 @@ def test_what_does_not_parse_is_wrong_and_stays_in_the_denominator(
     assert [row["methods"]["vote"]["3"]["read"] for row in records[:4]] == [golds[order[0]], None, None, None]
 
 
+def test_the_oracle_rewards_by_the_benchmarks_own_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary, records = evaluated(capsys, "mmstar", tmp_path / "run", "--reward", "oracle")
+    assert 0 < summary["methods"]["best_of_n"]["accuracy"] == summary["pass_at_n"] < 1
+    assert {step[2] for row in records for step in row["steps"]} == {"answer"}  # a benchmark says nothing of steps
+
+
 def test_a_killed_run_goes_on_and_the_official_prompt_is_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, whole = evaluated(capsys, "ai2d", tmp_path / "run")
     file = tmp_path / "run" / "records.jsonl"

@@ -168,6 +168,13 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str | None, content: by
     assert "\n" not in str(said.value)
 
 
+def test_a_picture_that_is_open_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = made.mmstar()[0] | {"image": Image.new("L", (9, 5), 77)}  # as `datasets` gives it where it knows of no features
+    monkeypatch.setattr("cos.problems.benchmarks.hub_rows", lambda hub, split: iter([(f"{hub}, row 1", row)]))
+    (item,) = load("mmstar", 1)
+    assert (item.draw().size, item.draw().getpixel((3, 3))) == ((9, 5), (77, 77, 77))
+
+
 def test_an_id_that_comes_twice(tmp_path: Path) -> None:
     rows = made.mmstar()[:1] * 2
     with pytest.raises(UserError, match="row 2: the id mmstar-0 was there before"):

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from PIL import Image
+
 import cos.problems.benchmarks.ai2d as ai2d
 import cos.problems.benchmarks.chartqa as chartqa
 import cos.problems.benchmarks.m3cot as m3cot
@@ -138,12 +140,12 @@ def _flat(values: tuple[Any, ...]) -> list[Any]:
 
 
 def _picture(value: Any, root: Path, where: str) -> Any:
-    """Bytes, or a path that is there; None where there is none."""
+    """Bytes, a path that is there, or an open picture; None where there is none."""
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if value is None or value == "":
         return None
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | Image.Image):
         return value
     if not isinstance(value, str):
         raise UserError(f"{where}: a picture is a path or bytes, here it is a {type(value).__name__}")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from cos.chain import Problem
-from cos.problems.pictures import open_picture, picture_of
+from cos.problems.pictures import open_picture, picture_of, to_rgb
 
 Prompting = Literal["cos", "official"]
 """The instruction after a question: that of the CoS evaluators (think first), or the benchmark's own (answer at once)."""
@@ -31,7 +31,7 @@ _NO_VALUE = ("", "?", "nan")
 
 @dataclass(frozen=True)
 class Item(Problem):
-    """A problem that holds its pictures as they lie in the benchmark's file: bytes, or a path below `root`.
+    """A problem that holds its pictures as they lie in the benchmark's file: bytes, a path below `root`, or what `datasets` has opened.
 
     `truth` has the choices and what else the rules of the benchmark need, and in `groups` what sub-scores are made by:
     `{key: value or [values]}`.
@@ -46,11 +46,13 @@ class Item(Problem):
 
     def draw(self) -> Image.Image:
         """The picture, RGB; several are joined into one (`join`), since a prompt shows one."""
-        opened = [
-            picture_of(held, f"{self.id}, picture {number}") if isinstance(held, bytes) else open_picture(held, self.root)
-            for number, held in enumerate(self.pictures, start=1)
-        ]
+        opened = [self._opened(number, held) for number, held in enumerate(self.pictures, start=1)]
         return opened[0] if len(opened) == 1 else join(opened)
+
+    def _opened(self, number: int, held: Any) -> Image.Image:
+        if isinstance(held, bytes):
+            return picture_of(held, f"{self.id}, picture {number}")
+        return to_rgb(held) if isinstance(held, Image.Image) else open_picture(held, self.root)
 
 
 def join(pictures: Sequence[Image.Image]) -> Image.Image:

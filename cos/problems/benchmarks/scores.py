@@ -32,14 +32,14 @@ def scores(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
-    """The same for people: a line for every method and budget with all rules, and one for each key with its values."""
+    """The same for people: a line for every method and budget with all rules, and below the last budget one for each key."""
     text = []
     for name, benchmark in found.items():
         for method, budgets in benchmark["methods"].items():
             for n, row in budgets.items():
                 rules = [f"{rule} {_show(share)}" for rule, share in row["rules"].items()]
                 text.append(f"{name} ({benchmark['items']}), {method} n={n}: {', '.join(rules)}; parsed {row['parse_rate']:.1%}")
-                for key, group in row["by"].items():
+                for key, group in row["by"].items() if n == list(budgets)[-1] else ():
                     values = [f"{value} {share['accuracy']:.1%} ({share['items']})" for value, share in group["values"].items()]
                     text += [f"  by {key}: mean {group['mean']:.1%}; {', '.join(values)}"] if values else []
     return text
