@@ -44,7 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help=f"draw N chains a problem ({_POOL}) and keep them beside DIR, for later runs of the same models on the same problems",
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the records, where a killed run goes on (runs/eval-...)")
-    parser.add_argument("--block", type=int, default=32, help="problems at once (32)")
+    parser.add_argument("--block", type=int, default=32, help="problems at once, their prompts held open (32)")
     parser.add_argument("--traces", action="store_true", help="keep every search under DIR/traces")
     parser.add_argument("--swap-images", action="store_true", help="also score with another problem's picture: does the reward model look?")
 
