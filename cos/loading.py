@@ -36,6 +36,7 @@ from cos.rewards.mixed import BlendScorer, OutcomeScorer, parse_blend
 
 if TYPE_CHECKING:
     from cos.models.vlm import VLM
+    from cos.rewards.reading import ReadingScorer
 
 Role = Literal["policy", "reward"]
 _log = logging.getLogger(__name__)
@@ -73,17 +74,19 @@ def load_scorer(name: str) -> Scorer:
         return BlendScorer([(weight, load_scorer(part)) for weight, part in parse_blend(rest)])
     if kind == "outcome":
         return OutcomeScorer(load_scorer(rest or "embedded"))
-    return _read_scorer(kind, rest) if kind in _READ_ANOTHER_WAY else _read_scorer("", name)
+    scorer = _read_scorer(kind, rest) if kind in _READ_ANOTHER_WAY else _read_scorer("", name)
+    scorer.calibration = load_calibration(name)
+    return scorer
 
 
-def _read_scorer(kind: str, model: str) -> Scorer:
+def _read_scorer(kind: str, model: str) -> ReadingScorer:
     """A model and the way its rewards are read; `kind` empty: a reward model with tags."""
     if kind in ("judge", "visualprm") and not model:
         raise UserError(f"reward {kind}: which model? Name it, as in {kind}:owner/name")
     vlm = load_vlm(model or "embedded", _READ_ANOTHER_WAY.get(kind, "reward"))
     from cos.rewards import confidence, judge, step_tag, visualprm
 
-    scorers: dict[str, Callable[[VLM], Scorer]] = {
+    scorers: dict[str, Callable[[VLM], ReadingScorer]] = {
         "": step_tag.StepTagScorer,
         "confidence": confidence.ConfidenceScorer,
         "certainty": confidence.CertaintyScorer,
@@ -130,8 +133,9 @@ def fingerprint(name: str, role: Role) -> str:
 
 
 def calibration_file(reward: str) -> Path | None:
-    """Where the calibration of a reward model lies: beside its weights. None for a reward that has no folder."""
-    folder = EMBEDDED / "reward" if reward == "embedded" else Path(reward)
+    """Where the calibration of a reward model lies: beside its weights. None for a reward that has no folder of its own."""
+    name = reward.removeprefix("visualprm:")
+    folder = EMBEDDED / "reward" if name == "embedded" else Path(name)
     return folder / calibrate.FILE if folder.is_dir() else None
 
 

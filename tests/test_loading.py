@@ -9,9 +9,11 @@ import pytest
 
 from cos.__main__ import main
 from cos.errors import UserError
-from cos.loading import fingerprint, load_policy, load_scorer
+from cos.loading import calibration_file, fingerprint, load_calibration, load_policy, load_scorer
 from cos.models.embedded import Shape, build, make_tokenizer
 from cos.problems import describe, problems
+from cos.rewards.calibrate import Rollouts, fit
+from cos.rewards.reading import ReadingScorer
 from cos.search.trace import without_times
 
 TINY = Shape(pixels=32, merge=2, vision_width=16, vision_layers=1, width=16, layers=1, heads=2)
@@ -72,3 +74,14 @@ def test_a_fingerprint_follows_the_weights(tiny: Path, tmp_path: Path) -> None:
     weights.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
     assert fingerprint(str(tiny), "policy") != before
     weights.write_bytes(kept)
+
+
+def test_a_calibration_lies_beside_the_weights_it_was_fitted_on(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert load_calibration(str(tiny)) is None and calibration_file("scripted") is None and calibration_file("confidence:embedded") is None
+    about = {"reward": fingerprint(str(tiny), "reward")}
+    fit([0.2, 0.8], [0.0, 1.0], Rollouts(), {}, about).save(tiny / "calibration.json")
+    scorer = load_scorer(str(tiny))
+    assert isinstance(scorer, ReadingScorer) and scorer.calibration == load_calibration(f"visualprm:{tiny}") is not None
+    fit([0.2, 0.8], [0.0, 1.0], Rollouts(), {}, {"reward": "tiny 0123456789ab"}).save(tiny / "calibration.json")
+    assert load_calibration(str(tiny)) is None and "fitted on other weights" in caplog.text
+    (tiny / "calibration.json").unlink()

@@ -11,6 +11,7 @@ from cos.engine.reader import Ask, Reader
 from cos.models.encode import Encoder, Role, Turn
 from cos.models.vlm import VLM
 from cos.protocols import Handle, Opened, Prompt, Scored, ToScore
+from cos.rewards.calibrate import Calibration
 from cos.template import split_markers
 
 
@@ -19,6 +20,9 @@ class ReadingScorer:
 
     May be called from any thread; calls take turns. `forwards`: what really went through the model. `opening`: see `engine.prompts`.
     """
+
+    calibration: Calibration | None = None
+    """What its rewards are worth as probabilities, where that was learnt (`loading.load_scorer` looks beside the weights)."""
 
     def __init__(self, vlm: VLM, name: str, opening: Callable[[str, str], Sequence[int]] | None = None) -> None:
         reader = Reader(vlm)
