@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tiny_models import TEXTS, roughen, tiny
+from tiny_models import SHAPE, TEXTS, roughen, tiny
+from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import (
     AutoModelForImageTextToText,
@@ -15,6 +17,7 @@ from transformers import (
     Idefics3Config,
     LlavaConfig,
     LlavaNextConfig,
+    PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen3VLConfig,
     SmolVLMConfig,
@@ -26,7 +29,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import Llava
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
-from cos.models.embedded import make_tokenizer
+from cos.models.embedded import CHAT_TEMPLATE, CHAT_TOKENS, build, make_tokenizer
 from cos.models.vlm import VLM, encoder_of
 
 
@@ -43,12 +46,12 @@ class Tiny:
     first: str = ""
 
 
-def tiny_family(name: str, *, seed: int = 0, gain: float = 4.0, look: str | None = None) -> VLM:
-    """A model of the family `name` (a `model_type`) in float32."""
+def tiny_family(name: str, *, seed: int = 0, gain: float = 4.0, look: str | None = None, bare: bool = False) -> VLM:
+    """A model of the family `name` (a `model_type`) in float32; `bare`: one that knows nothing of chains."""
+    tokenizer = _bare() if bare else make_tokenizer(TEXTS, size=320)
     if name == "internvl":
-        return tiny(look=look, seed=seed, gain=gain)
+        return build(SHAPE, tokenizer, seed=seed) if bare else tiny(look=look, seed=seed, gain=gain)
     made = FAMILIES[name]
-    tokenizer = make_tokenizer(TEXTS, size=320)
     added = [made.first] * bool(made.first) + made.tokens
     tokenizer.add_special_tokens({"additional_special_tokens": added}, replace_extra_special_tokens=False)
     tokenizer.eos_token, tokenizer.chat_template = made.end, made.template
@@ -65,6 +68,16 @@ def tiny_family(name: str, *, seed: int = 0, gain: float = 4.0, look: str | None
         model.get_input_embeddings().weight.data.mul_(0.02)
         torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight)
     return VLM(model, encoder_of(model, tokenizer, made.images()), name, look)
+
+
+def _bare() -> PreTrainedTokenizerFast:
+    tokenizer = make_tokenizer(TEXTS, size=320)
+    raw = json.loads(tokenizer.backend_tokenizer.to_str())
+    raw["added_tokens"] = [token for token in raw["added_tokens"] if token["content"] in CHAT_TOKENS]
+    marks = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+    bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(raw)), **marks)
+    bare.chat_template = CHAT_TEMPLATE
+    return bare
 
 
 def _text(tokenizer: Any) -> dict[str, Any]:
