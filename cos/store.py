@@ -67,7 +67,7 @@ def read(path: str | Path, kind: str, build: Callable[[dict[str, Any]], T]) -> I
         where = f"{path}, line {line.number}"
         if line.reason is not None:
             raise UserError(f"{where}: {line.reason}")
-        _refuse_other_schema(line.row.get("schema", _schema(kind)), kind, where)
+        _refuse_other_schema(line.row.get("schema", schema(kind)), kind, where)
         try:
             yield build({key: value for key, value in line.row.items() if key != "schema"})
         except KeyError as problem:
@@ -177,20 +177,21 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _schema(kind: str) -> str:
+def schema(kind: str) -> str:
+    """What a record of this kind says under `schema`."""
     return f"cos.{kind}/{VERSIONS.get(kind, VERSION)}"
 
 
 def _refuse_other_schema(found: object, kind: str, where: str) -> None:
-    if found == _schema(kind):
+    if found == schema(kind):
         return
     if isinstance(found, str) and found.startswith(f"cos.{kind}/"):
-        raise UserError(f"{where}: schema {found} is unknown here, this program reads {_schema(kind)}; use the version that wrote it")
-    raise UserError(f"{where}: schema {found!r} where {_schema(kind)} is needed; is this the right file?")
+        raise UserError(f"{where}: schema {found} is unknown here, this program reads {schema(kind)}; use the version that wrote it")
+    raise UserError(f"{where}: schema {found!r} where {schema(kind)} is needed; is this the right file?")
 
 
 def _record(kind: str, row: Mapping[str, Any]) -> bytes:
-    return (dump({"schema": _schema(kind), **row}) + "\n").encode("utf-8")
+    return (dump({"schema": schema(kind), **row}) + "\n").encode("utf-8")
 
 
 def _sync(file: IO[bytes]) -> None:

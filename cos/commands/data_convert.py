@@ -2,7 +2,8 @@
 
     --to trl      SFT, PRM and DPO rows, label records and preferences to prompt-completion, stepwise and preference rows
     --to parquet  the same as a Parquet file for `datasets`, with the pictures from --images within
-    --to cos      the way back, and label records and preferences to PRM and DPO rows
+    --to cos      the way back; label records, preferences and pools to PRM, DPO and roll-out rows
+    --to pool     roll-out rows to a pool, for cos label
     --to sft      problems of a world (cos data make) to SFT rows with a right chain each
     --to prm      the same to PRM rows: chains right or made wrong, labelled by the truth
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,13 @@ from cos.answers import match
 from cos.chain import Problem, StepLabels
 from cos.commands.options import Outcome, need
 from cos.errors import UserError
-from cos.store import dump, lines
+from cos.store import dump, lines, schema
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("file", nargs="?", metavar="FILE", help="rows, one JSON object a line")
-    parser.add_argument("--to", choices=("trl", "parquet", "cos", "sft", "prm"), help="the form wanted")
+    parser.add_argument("--to", choices=("trl", "parquet", "cos", "pool", "sft", "prm"), help="the form wanted")
     parser.add_argument("--out", metavar="F", help="where the rows go")
     parser.add_argument("--images", metavar="ROOT", help="look at every picture under this folder before")
     parser.add_argument("--on-error", choices=("stop", "skip"), default="stop", help="what a bad row does (stop)")
@@ -70,7 +72,23 @@ def _converter(to: str, seed: int) -> Callable[[dict[str, Any]], dict[str, Any]]
         return lambda row: to_trl(to_row(row))
     if to == "cos":
         return lambda row: dict((to_row(row) if str(row.get("schema", "")).startswith("cos.") else from_trl(row)).source)
+    if to == "pool":
+        return _pooled(Counter())
     return lambda row: _from_world(_problem(row), to, seed)
+
+
+def _pooled(seen: Counter[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """`seen`: how many roll-outs of each question there were before."""
+    from cos.problems.records import from_rollout
+    from cos.problems.released_rows import parse_row
+
+    def convert(row: dict[str, Any]) -> dict[str, Any]:
+        name = str(row.get("question_id"))
+        sample = from_rollout(parse_row(row), seen[name])
+        seen[name] += 1
+        return {"schema": schema("pool"), **sample.to_json()}
+
+    return convert
 
 
 def _problem(row: dict[str, Any]) -> Problem:

@@ -49,7 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reward", default="embedded", help="the reward model of --by reward (embedded)")
     parser.add_argument("--judge", metavar="MODEL", help="the model of --by judge: a folder, a Hub id, embedded or scripted")
     parser.add_argument("--with", dest="other", metavar="FILE", help="the second source of --by consensus")
-    parser.add_argument("--images", metavar="ROOT", default=".", help="folder that pictures are under that no world draws (.)")
+    parser.add_argument("--images", metavar="ROOT", help="folder that pictures are under that no world draws (that of FILE)")
     for name, meaning in _MEANING.items():
         default = getattr(Rollouts, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"{meaning} ({default})")
@@ -88,7 +88,8 @@ def _labeller(args: argparse.Namespace) -> tuple[dict[str, Any], _Work]:
     """What the labels depend on beside the file, and the work."""
     from cos.problems import problem_files
 
-    settings, labels = _SOURCES[args.by](args, lambda problem: problem_files.picture(problem, args.images))
+    root = args.images or Path(args.file).parent
+    settings, labels = _SOURCES[args.by](args, lambda problem: problem_files.picture(problem, root))
 
     def work(done: Any) -> Iterator[list[Labelled]]:
         left = (sample for sample in read(args.file, "pool", Sample.from_json) if sample.id not in done)

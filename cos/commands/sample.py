@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image
 
 from cos.chain import Problem, Sample
 from cos.commands.options import Outcome, Progress, need
 from cos.errors import UserError
-from cos.sample import Sampling, samples
+from cos.sample import Picture, Sampling, samples
 
 _MEANING = {
     "n": "chains for each problem",
@@ -27,7 +30,12 @@ _LIMIT = 100
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--set", metavar="S:SPLIT", help="charts, scenes, digits, refusals or all; train, validation, test or shift")
+    parser.add_argument(
+        "--set",
+        metavar="S:SPLIT",
+        help="a world (charts, scenes, digits, refusals, all) and train, validation, test or shift; or a benchmark",
+    )
+    parser.add_argument("--data", metavar="FILE", help="the benchmark's own file, in place of the Hub's")
     parser.add_argument("--problems", metavar="FILE", help="a file of problems in place of --set, as cos data make writes it")
     parser.add_argument("--images", metavar="ROOT", help="folder that the file's pictures are under (the file's own)")
     parser.add_argument("--limit", type=int, help=f"number of problems ({_LIMIT} of a set, all of a file)")
@@ -43,23 +51,21 @@ def run(args: argparse.Namespace) -> Outcome:
     """Draw what is missing."""
     need(args, out="--out")
     from cos.loading import fingerprint, load_policy
-    from cos.problems import problem_files
     from cos.runs import Run
     from cos.store import Log
 
     how = Sampling(**{name: getattr(args, name) for name in _MEANING})
     if min(_LIMIT if args.limit is None else args.limit, args.block, how.n) < 1:
         raise UserError("--limit, --block and --n must be 1 or more")
-    wanted, progress = _problems(args), Progress("sample")
-    root = args.images or (Path(args.problems).parent if args.problems else ".")
+    (wanted, picture), progress = _problems(args), Progress("sample")
     policy, file = load_policy(args.policy), Path(args.out) / "pool.jsonl"
-    source = {"set": args.set, "problems": args.problems, "policy": fingerprint(args.policy, "policy")}
+    source = {"set": args.set, "data": args.data, "problems": args.problems, "policy": fingerprint(args.policy, "policy")}
     Run.start(args.out, {**source, **vars(how)}, args.seed)
     with Log(file, "pool", key="id") as log:
         left = [problem for problem in wanted if any(f"{problem.id}/{number}" not in log.done for number in range(how.n))]
         done = len(wanted) - len(left)
         progress(done, len(wanted))
-        for own in samples(policy, left, lambda problem: problem_files.picture(problem, root), how, args.seed, args.block):
+        for own in samples(policy, left, picture, how, args.seed, args.block):
             log.add(*(sample.to_json() for sample in own if sample.id not in log.done))
             done += 1
             progress(done, len(wanted))
@@ -68,14 +74,31 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome(result, text.format(**result))
 
 
-def _problems(args: argparse.Namespace) -> list[Problem]:
-    from cos.problems import problem_files, problems
+def _problems(args: argparse.Namespace) -> tuple[list[Problem], Picture]:
+    """The problems, and where their pictures come from."""
+    from cos.problems import draw, problem_files, problems
+    from cos.problems.benchmarks import Source
 
     if (args.set is None) == (args.problems is None):
         raise UserError("one of --set and --problems is needed" + ("" if args.set is None else ", not both"))
-    if args.set is not None:
-        return problems(args.set, _LIMIT if args.limit is None else args.limit, args.seed)
-    return problem_files.read_problems(args.problems)[: args.limit]
+    if args.problems is not None:
+        root = args.images or Path(args.problems).parent
+        return problem_files.read_problems(args.problems)[: args.limit], lambda problem: problem_files.picture(problem, root)
+    source = Source(args.data, args.images) if args.data else None
+    found = problems(args.set, _LIMIT if args.limit is None else args.limit, args.seed, source)
+    own = {problem.id: f"images/{quote(problem.id, safe='')}.png" for problem in found if not problem_files.drawn(problem)}
+    held = {problem.id: problem for problem in found}
+
+    def picture(problem: Problem) -> Image.Image:
+        """Pictures of a benchmark are kept beside the pool, since its rows can't hold them."""
+        image = draw(held[problem.id])
+        if problem.id in own:
+            file = Path(args.out) / own[problem.id]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            image.save(file, "PNG")
+        return image
+
+    return [Problem.from_json({**problem.to_json(), "image": own.get(problem.id)}) for problem in found], picture
 
 
 def _counts(file: Path, wanted: set[str]) -> dict[str, int]:

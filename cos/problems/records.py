@@ -1,36 +1,55 @@
-"""Our own records as rows of the released form: labelled chains as PRM rows, preferences as DPO rows."""
+"""Our own records as rows of the released form: labelled chains as PRM rows, preferences as DPO rows, samples as roll-outs and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from cos.chain import Labelled, Preference, Problem
+from cos.chain import Labelled, Preference, Problem, Sample
 from cos.problems.problem_files import drawn
-from cos.problems.released_rows import BadRow, Row, dpo_row, parse_row, prm_row
+from cos.problems.released_rows import BadRow, Row, dpo_row, parse_row, prm_row, rollout_row
+from cos.store import schema
+
+_OURS = ("labels", "preference", "pool")
 
 
 def to_row(source: Mapping[str, Any]) -> Row:
     """A released row, or a record of ours as one. Soft labels are cut at 0.5. Raises BadRow with the reason."""
-    name, _, version = str(source.get("schema", "")).partition("/")
-    if name not in ("cos.labels", "cos.preference"):
+    name = str(source.get("schema", "")).partition("/")[0].removeprefix("cos.")
+    if name not in _OURS:
         return parse_row(source)
-    if version != "1":
+    if source["schema"] != schema(name):
         raise BadRow(f"schema {source['schema']} is unknown here")
     try:
-        if name == "cos.preference":
+        if name == "preference":
             return preference_row(Preference.from_json(source))
+        if name == "pool":
+            return _rollout_row(Sample.from_json(source))
         made = Labelled.from_json(source)
         return prm_row(made.problem.question, made.chain, made.labels, _image(made.problem))
     except BadRow:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise BadRow(f"not a {name.removeprefix('cos.')} record ({problem})") from None
+        raise BadRow(f"not a {name} record ({problem})") from None
 
 
 def preference_row(pair: Preference) -> Row:
     """A DPO row. Raises BadRow where its picture is in no file, and TemplateError where the text of a chain holds a marker."""
     return dpo_row(pair.problem.question, pair.chosen, pair.rejected, _image(pair.problem))
+
+
+def from_rollout(row: Row, number: int) -> Sample:
+    """A roll-out row as number `number` of its question's samples; its problem has no gold answer. Raises BadRow for another row."""
+    name = row.source.get("question_id")
+    if row.kind != "rollout" or name is None or len(row.images) > 1:
+        raise BadRow(f"a roll-out row with a question_id and at most one picture is needed (this one is of kind {row.kind})")
+    return Sample(Problem(str(name), row.question, image=row.images[0] if row.images else None), number, row.chain)
+
+
+def _rollout_row(sample: Sample) -> Row:
+    if sample.chain.answer is None:
+        raise BadRow(f"sample {sample.id} has come to no answer; a roll-out row needs a whole chain")
+    return rollout_row(sample.problem.id, sample.problem.question, sample.chain, _image(sample.problem))
 
 
 def _image(problem: Problem) -> str | None:

@@ -1,10 +1,11 @@
-"""The rows of the released CoS files: SFT, PRM, DPO and scoring rows, from JSON to chains and back (files: `released.py`).
+"""The rows of the released CoS files: SFT, PRM, DPO, roll-out and scoring rows, from JSON to chains and back (files: `released.py`).
 
 The form is that of baaivision/CoS (`internvl_chat_{finetune,prm,dpo}.py` read the training rows, `score_with_prm.py` the scoring rows):
 
     sft    {"image", "conversations": [{"from": "human", "value"}, {"from": "gpt", "value": CHAIN}]}
     prm    the same, the gpt value being CHAIN with a tag after each step + "<|split_token|>" + the same with the labels in their place
     dpo    {"image", "question", "chosen": CHAIN, "rejected": CHAIN}
+    rollout  {"question_id", "answer": 1, "text": CHAIN, "image", "question"}, a sampled chain (`generate_dpo_data.py`)
     score  {"question_id", "image", "question", "reasoning": [{"step_name", ...}], "reason_step_num", "extract_answer"}
 
 `image` is a path, a list of paths, or absent. What a row holds beside this is kept, in its place.
@@ -21,7 +22,7 @@ from typing import Any, Literal
 from cos.chain import Chain, Step, StepLabels
 from cos.template import BAD, GOOD, TAG, TemplateError, parse, parse_tagged, pieces, render
 
-Kind = Literal["sft", "prm", "dpo", "score"]
+Kind = Literal["sft", "prm", "dpo", "rollout", "score"]
 SPLIT = "<|split_token|>"
 MARK = "<image>"
 _LABEL = {GOOD: 1.0, BAD: 0.0, TAG: None}
@@ -59,7 +60,7 @@ class Row:
 
 
 def kind_of(row: Mapping[str, Any]) -> Kind:
-    """Which of the four kinds a row is, by its keys. Raises BadRow where it is none."""
+    """Which of the five kinds a row is, by its keys. Raises BadRow where it is none."""
     if "chosen" in row or "rejected" in row:
         return "dpo"
     if "conversations" in row:
@@ -67,7 +68,9 @@ def kind_of(row: Mapping[str, Any]) -> Kind:
         return "prm" if isinstance(turns, list) and SPLIT in json.dumps(turns[-1:]) else "sft"
     if "reasoning" in row:
         return "score"
-    raise BadRow("no field `conversations` (SFT, PRM), `chosen` and `rejected` (DPO) or `reasoning` (scoring)")
+    if "text" in row:
+        return "rollout"
+    raise BadRow("no field `conversations` (SFT, PRM), `chosen` and `rejected` (DPO), `text` (roll-outs) or `reasoning` (scoring)")
 
 
 def parse_row(row: Mapping[str, Any], style: int = 0) -> Row:
@@ -97,6 +100,11 @@ def dpo_row(question: str, chosen: Chain, rejected: Chain, image: str | None = N
     """A new DPO row."""
     head = {} if image is None else {"image": image}
     return parse_row({**head, "question": question, "chosen": render(chosen), "rejected": render(rejected)})
+
+
+def rollout_row(name: str, question: str, chain: Chain, image: str | None = None) -> Row:
+    """A new roll-out row; `answer` is the dummy that the released code writes."""
+    return parse_row({"question_id": name, "answer": 1, "text": render(chain), "image": image, "question": question})
 
 
 def scored(row: Row, step_scores: Sequence[float], answer_score: float) -> dict[str, Any]:
@@ -146,6 +154,10 @@ def _read_dpo(row: Mapping[str, Any]) -> _Content:
     return _text(row, "question"), chains, None
 
 
+def _read_rollout(row: Mapping[str, Any]) -> _Content:
+    return _text(row, "question"), (_chain(parse, _text(row, "text"), "`text`"),), None
+
+
 def _read_score(row: Mapping[str, Any]) -> _Content:
     reasoning = row["reasoning"]
     if not isinstance(reasoning, list) or not reasoning:
@@ -161,7 +173,13 @@ def _read_score(row: Mapping[str, Any]) -> _Content:
     return _text(row, "question"), (chain,), None
 
 
-_READERS: dict[Kind, Callable[[Mapping[str, Any]], _Content]] = {"sft": _read_sft, "prm": _read_prm, "dpo": _read_dpo, "score": _read_score}
+_READERS: dict[Kind, Callable[[Mapping[str, Any]], _Content]] = {
+    "sft": _read_sft,
+    "prm": _read_prm,
+    "dpo": _read_dpo,
+    "rollout": _read_rollout,
+    "score": _read_score,
+}
 
 
 def _turns(turns: object) -> tuple[str, str]:

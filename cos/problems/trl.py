@@ -18,15 +18,15 @@ from cos.template import TemplateError, parse, pieces, render
 
 
 def to_trl(row: Row) -> dict[str, Any]:
-    """A CoS row as TRL takes it. Raises BadRow for a scoring row, and for missing labels."""
+    """A CoS row as TRL takes it. Raises BadRow for a scoring or roll-out row, and for missing labels."""
     images = {"images": list(row.images)}
     if row.kind == "sft":
         return {"prompt": [_user(row)], "completion": [_assistant(row.chain)], **images}
     if row.kind == "dpo":
         chosen, rejected = row.chains
         return {"prompt": [_user(row)], "chosen": [_assistant(chosen)], "rejected": [_assistant(rejected)], **images}
-    if row.kind == "score" or row.labels is None:
-        raise BadRow("a scoring row is no training row: TRL has no type for it")
+    if row.labels is None:
+        raise BadRow(f"a {row.kind} row is no training row: TRL has no type for it")
     labels = (*row.labels.steps, row.labels.answer)
     if None in labels:
         raise BadRow("a piece without a label; a stepwise row needs true or false for each")

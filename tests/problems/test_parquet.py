@@ -10,13 +10,15 @@ import pytest
 from datasets import Dataset, Image
 
 from cos.__main__ import main
-from cos.chain import Chain, Labelled, Preference, Problem, Step, StepLabels
+from cos.chain import Chain, Labelled, Preference, Problem, Sample, Step, StepLabels
 from cos.errors import UserError
 from cos.problems.parquet import BATCH, write_parquet
 from cos.problems.pictures import open_picture
-from cos.problems.released import read_rows
+from cos.problems.released import check, read_rows, write_rows
+from cos.problems.released_rows import BadRow, parse_row, rollout_row
 from cos.problems.trl import to_trl
-from cos.store import write
+from cos.store import read, write
+from cos.template import render
 
 DATA = Path(__file__).parents[1] / "data" / "released"
 CHAIN = Chain((Step("s", "t", "r"),), "3")
@@ -81,3 +83,20 @@ def test_records_of_ours_are_converted_too(tmp_path: Path, capsys: pytest.Captur
     write(tmp_path / "bad.jsonl", "labels", [{"id": "p/0", "problem": {"id": "p"}, "labels": {}}])
     assert main(["data", "convert", str(tmp_path / "bad.jsonl"), "--to", "cos", "--out", str(tmp_path / "x")]) == 2
     assert "line 1: not a labels record" in capsys.readouterr().err
+
+
+def test_rollout_rows_and_pools(tmp_path: Path) -> None:
+    rows = [rollout_row(name, "<image>\nHow many?", CHAIN, "images/a.png") for name in ("q", "r", "q")]
+    write_rows(tmp_path / "rollouts.jsonl", rows)
+    assert list(rows[0].source) == ["question_id", "answer", "text", "image", "question"] and rows[0].source["text"] == render(CHAIN)
+    assert check(tmp_path / "rollouts.jsonl", DATA).to_json() == {"rows": 3, "good": 3, "bad": []}
+    assert main(["data", "convert", str(tmp_path / "rollouts.jsonl"), "--to", "pool", "--out", str(tmp_path / "pool.jsonl")]) == 0
+    pool = list(read(tmp_path / "pool.jsonl", "pool", Sample.from_json))
+    assert [sample.id for sample in pool] == ["q/0", "r/0", "q/1"]
+    assert {(sample.chain, sample.problem.question, sample.problem.image) for sample in pool} == {(CHAIN, "How many?", "images/a.png")}
+    assert main(["data", "convert", str(tmp_path / "pool.jsonl"), "--to", "cos", "--out", str(tmp_path / "again.jsonl")]) == 0
+    assert [row.chain for row in read_rows(tmp_path / "again.jsonl")] == [CHAIN] * 3
+    write(tmp_path / "open.jsonl", "pool", [Sample(Problem("p", "?"), 0, Chain(CHAIN.steps)).to_json()])
+    assert main(["data", "convert", str(tmp_path / "open.jsonl"), "--to", "cos", "--out", str(tmp_path / "x")]) == 2
+    with pytest.raises(BadRow, match="`text` is no chain"):
+        parse_row({**rows[0].source, "text": "It is 3."})
