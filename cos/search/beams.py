@@ -92,8 +92,9 @@ def lookahead(trace: SearchTrace, settings: Settings) -> Asking:
             tips |= {id: tip for id in tips for tip in ahead if trace.nodes[id] in trace.line(tip)}
         yield Score(list(tips.values()))
         scores = {id: path_score(trace, tip, settings.step_aggregator) for id, tip in tips.items()}
+        own = path_scores(trace, going(children), settings.step_aggregator)
         what = f"{settings.step_aggregator} {settings.lookahead} ahead"
-        beam = yield from keep(trace, going(children), width, scores, what, draws=settings.n)
+        beam = yield from keep(trace, going(children), width, scores, what, draws=settings.n, second=own)
     yield from close(trace, "only looked ahead to")
     return choose(trace, settings.selector, settings.aggregator)
 

@@ -50,21 +50,30 @@ def by_draw(parent: Node, leaves: Sequence[Node]) -> list[Node]:
 
 
 def keep(
-    trace: SearchTrace, nodes: Sequence[Node], width: int, scores: Mapping[int, float], what: str, *, draws: int | None = None
+    trace: SearchTrace,
+    nodes: Sequence[Node],
+    width: int,
+    scores: Mapping[int, float],
+    what: str,
+    *,
+    draws: int | None = None,
+    second: Mapping[int, float] | None = None,
 ) -> Asks:
     """Keep the best `width` candidates, best first; a node that stands for several equal ones may come several times.
 
-    Ties go to the better newest reward; then each tied node gets a place in turn, in the order drawn. With `draws`, the reply is as many
-    nodes to draw below: each place has an equal share, and those that tie with the last one kept share the draws of its places among them
-    all, copies too. `what` names the scores in the reasons.
+    Ties go to the better `second` score, then to the better newest reward; then each tied node gets a place in turn, in the order drawn.
+    With `draws`, the reply is as many nodes to draw below: each place has an equal share, and those that tie (in both scores) with the last
+    one kept share the draws of its places among them all, copies too. `what` names the scores in the reasons.
     """
-    order = [(-scores[node.id], -(node.reward or 0.0), copy, node.id) for node in nodes for copy in range(node.count)]
+    rank_of = {node.id: (-scores[node.id], -second[node.id] if second else 0.0) for node in nodes}
+    order = [(*rank_of[node.id], -(node.reward or 0.0), copy, node.id) for node in nodes for copy in range(node.count)]
     ranked = [trace.nodes[id] for *_, id in sorted(order)]
     kept = ranked[:width]
     if kept and draws is not None:
         kept = shares(kept, draws)
-        tied = [node for node in ranked if scores[node.id] == scores[kept[-1].id]]
-        better = [node for node in kept if scores[node.id] > scores[kept[-1].id]]
+        last = rank_of[kept[-1].id]
+        tied = [node for node in ranked if rank_of[node.id] == last]
+        better = [node for node in kept if rank_of[node.id] < last]
         left = draws - len(better)
         kept = better + (tied[:left] if len(tied) > left else shares(tied, left))
     verdicts = []

@@ -32,3 +32,8 @@ def numbers(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
 def lengths() -> tuple[int, int, int]:
     """Tokens of a first step, a later step and an answer of `numbers`."""
     return len(words(step_text(0, "1"))), len(words(step_text(1, "1"))), len(words(answer_text(STEPS, "1")))
+
+
+def by_hash(prompt: Prompt, texts: tuple[str, ...]) -> float:
+    """A reward without ties that comes from the text alone."""
+    return random.Random(repr(texts)).random()
