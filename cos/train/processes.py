@@ -25,7 +25,8 @@ class Processes:
             from accelerate import Accelerator, DistributedDataParallelKwargs
 
             # A batch of text alone leaves the vision tower without gradients in one process and not in another.
-            self._accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
+            unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+            self._accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
             self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes
 
     @property

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,15 +13,10 @@ from tiny_models import SHAPE, TEXTS, picture, tiny
 from cos.chain import Chain, Step
 from cos.models.embedded import build, make_tokenizer
 from cos.models.encode import Turn
-from cos.models.vlm import VLM, load
-from cos.problems.released import write_rows
-from cos.problems.released_rows import parse_row
-from cos.runs import Run
-from cos.store import read
-from cos.template import pieces, render
-from cos.train import dpo, reference
+from cos.models.vlm import VLM
+from cos.template import pieces
+from cos.train import dpo
 from cos.train.data import Pictures
-from cos.train.loop import Schedule
 from cos.train.pairs import Pair, Pairs, collate_pairs, pair, share_rows
 
 
