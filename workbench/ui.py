@@ -19,8 +19,7 @@ PAGES: dict[str, tuple[str, Any]] = {"what-if": ("What if", what_if), "replay": 
 def build(session: Session) -> gr.Blocks:
     """All pages. Each has its own address; they share the queue and the session."""
     with gr.Blocks(title="CoS workbench", analytics_enabled=False, fill_width=True, delete_cache=(3600, 21600)) as demo:
-        gr.Navbar(main_page_name="Solve")
-        gr.HTML(theme.MASTHEAD, apply_default_css=False, elem_id="masthead")
+        _top()
         api.add(session)
         solve.page(session, demo)
 
@@ -30,7 +29,7 @@ def build(session: Session) -> gr.Blocks:
         demo.unload(leave)
     for address, (name, module) in PAGES.items():
         with demo.route(name, f"/{address}"):
-            gr.HTML(theme.MASTHEAD, apply_default_css=False, elem_id="masthead")
+            _top()
             module.page(session, demo)
     demo.queue(max_size=64, default_concurrency_limit=4)
     return demo
@@ -59,3 +58,8 @@ def serve(
         app_kwargs={"routes": addresses.routes(session.archive)},
     )
     return str(url)
+
+
+def _top() -> None:
+    gr.Navbar(main_page_name="Solve")
+    gr.HTML(theme.MASTHEAD, apply_default_css=False, elem_id="masthead")

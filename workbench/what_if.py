@@ -206,7 +206,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
                 n = gr.Slider(1, LIMITS.n, 16, step=1, label="N", buttons=[], elem_id="n")
                 width = gr.Slider(1, LIMITS.width, 4, step=1, label="Width", buttons=[], elem_id="width")
             with gr.Row():
-                go = gr.Button("Score it and go on", variant="primary", elem_id="run", min_width=120)
+                go = gr.Button("Go on from it", variant="primary", elem_id="run", min_width=120)
                 halt = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop", min_width=80)
         with gr.Column(elem_id="results", min_width=280):
             with gr.Row(elem_id="bar"):

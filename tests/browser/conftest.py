@@ -75,17 +75,17 @@ def app(browser: Browser) -> Iterator[str]:
 
 @pytest.fixture
 def open_page(browser: Browser, app: str) -> Iterator[Callable[..., Page]]:
-    """`open_page(width, height, **context)`: the Solve page, ready. What goes wrong on any page fails the test at its end."""
+    """`open_page(width, height, path, **context)`: a page, ready. What goes wrong on any page fails the test at its end."""
     faults: list[str] = []
     contexts = []
 
-    def opened(width: int = 1440, height: int = 900, **context: Any) -> Page:
+    def opened(width: int = 1440, height: int = 900, path: str = "/", **context: Any) -> Page:
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **context))
         page = contexts[-1].new_page()
         watch(page, faults)
         page.set_default_timeout(PATIENCE)
-        page.goto(app)
-        page.locator("#run:enabled").wait_for()
+        page.goto(app + path)
+        page.locator("#run:enabled, #play").wait_for()
         return page
 
     yield opened

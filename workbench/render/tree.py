@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cos.search.trace import Node, SearchTrace
 from workbench.render.marks import clip, colour, colours, escape, rules
@@ -27,6 +28,8 @@ class Place:
     node: Node
     x: float
     y: float
+    reach: float = 11.0
+    """Radius within which a click is meant for it."""
 
 
 def tree_svg(trace: SearchTrace, selected: int | None = None, is_right: Callable[[str], bool] | None = None) -> str:
@@ -93,8 +96,25 @@ def layout(nodes: list[Node]) -> tuple[list[Place], float, float]:
             rows[node.id] = (rows[children[0].id] + rows[children[-1].id]) / 2
     step = min(24.0, max(11.0, _HEIGHT / end))
     column = min(64.0, max(27.0, (_ROOM - _LABEL - 2 * _MARGIN) / deepest))
-    places = [Place(node, _MARGIN + column * node.depth, _MARGIN + step * rows[node.id]) for node in nodes]
+    gaps = _gaps(nodes, rows)
+    places = [
+        Place(node, _MARGIN + column * node.depth, _MARGIN + step * rows[node.id], min(11.0, step * gaps[node.id] / 2)) for node in nodes
+    ]
     return places, 2 * _MARGIN + column * deepest + _LABEL, 2 * _MARGIN + step * end
+
+
+def _gaps(nodes: list[Node], rows: dict[int, float]) -> dict[int, float]:
+    """How far the next node of the same depth is from each, in rows."""
+    columns: dict[int, list[int]] = defaultdict(list)
+    for node in nodes:
+        columns[node.depth].append(node.id)
+    gaps = dict.fromkeys(rows, 2.0)
+    for ids in columns.values():
+        ids.sort(key=rows.__getitem__)
+        for above, below in pairwise(ids):
+            gap = rows[below] - rows[above]
+            gaps[above], gaps[below] = min(gaps[above], gap), min(gaps[below], gap)
+    return gaps
 
 
 def _edge(start: Place, place: Place) -> str:
@@ -121,7 +141,7 @@ def _node(place: Place, selected: bool, leaf: bool, is_right: Callable[[str], bo
     return (
         f'<g class="node {node.status}" transform="translate({place.x:.1f} {place.y:.1f})" data-node="{node.id}"{parent} role="treeitem" '
         f'{place_in_tree} aria-label="{label}">'
-        f'<title>{label}</title><circle class="hit" r="11"/>{ring}{_shape(node)}{says}</g>'
+        f'<title>{label}</title><circle class="hit" r="{place.reach:.1f}"/>{ring}{_shape(node)}{says}</g>'
     )
 
 
