@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from dataclasses import dataclass, field
 
 from cos.search.asking import Asking, Asks, Decide, Expand, Request, Score, Settings
 from cos.search.paths import alive, by_draw, close, going, keep, path_score, path_scores, shares
@@ -103,27 +104,41 @@ def retrace(trace: SearchTrace, settings: Settings) -> Asking:
     """A beam that goes back: where every candidate's newest reward is under `threshold` the step before is redone, up to `retraces` times.
 
     After SWIRES (LLaVA-CoT, arXiv 2411.10440), which redoes stages; the backtrack token that CoS declares and never writes would say this.
-    Redone means n new candidates below the same parents, beside those passed over there before. Ours: a round in which all that is left
-    are answers under the threshold counts as one to go back from, and the beam's rule for who goes on.
+    Redone means n new candidates below the same parents, beside those passed over there before; what led into the dead end is taken up
+    again only where there is nothing else. Ours: a round in which all that is left are answers under the threshold counts as one to go
+    back from, and the beam's rule for who goes on.
     """
-    rounds: list[tuple[list[Node], list[Node]]] = [([trace.start], [])]  # the beam of each, and its candidates that were passed over
+    rounds = [_Round([trace.start])]
     left, width = settings.retraces, min(settings.width, settings.n)
-    while rounds[-1][0]:
-        beam, passed = rounds[-1]
-        children = alive((yield Expand(shares(beam, settings.n), 1, steps=settings.granularity)))
+    while rounds[-1].beam:
+        here = rounds[-1]
+        drawn = yield Expand(shares(here.beam, settings.n), 1, steps=settings.granularity)
+        children = [node for node in drawn if node.status in ("open", "finished", "pruned")]  # pruned: drawn again
         yield Score(children)
-        candidates = list(dict.fromkeys([*going(children), *passed]))
+        steps = [node for node in children if node.answer is None]
+        candidates = list(dict.fromkeys([*steps, *here.passed])) or here.tried
         if left and all((node.reward or 0.0) < settings.threshold for node in [*children, *candidates]):
             left -= 1
             yield Decide([(node, "pruned", f"all under {settings.threshold}: back a step") for node in candidates])
+            here.passed = candidates
             if len(rounds) > 1:
                 rounds.pop()
+                rounds[-1].tried = list(dict.fromkeys(here.beam))
             continue
         scores = path_scores(trace, candidates, settings.step_aggregator)
         kept = yield from keep(trace, candidates, width, scores, settings.step_aggregator, draws=settings.n)
-        passed[:] = [node for node in candidates if node not in kept]
-        rounds.append((kept, []))
+        here.passed = [node for node in candidates if node not in kept]
+        rounds.append(_Round(kept))
     return choose(trace, settings.selector, settings.aggregator)
+
+
+@dataclass
+class _Round:
+    """What `retrace` must know to come back to a round: its beam, who was passed over, and who led into a dead end."""
+
+    beam: list[Node]
+    passed: list[Node] = field(default_factory=list)
+    tried: list[Node] = field(default_factory=list)
 
 
 def _round(trace: SearchTrace, beam: list[Node], settings: Settings, width: int) -> Asks:

@@ -131,6 +131,15 @@ def test_going_back_has_an_end() -> None:
     assert chains(never) == chains(searched("step_beam", Settings(n=4, width=2), rule=lambda prompt, texts: 0.2))
 
 
+def test_where_the_policy_has_only_one_way_to_go_on_it_is_gone_in_the_end() -> None:
+    def one(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
+        return numbers(prompt, texts, random.Random(0))
+
+    for good in range(STEPS + 1):  # the first so many pieces look right, the others wrong
+        trace = searched("retrace", Settings(n=4, width=2), one, lambda prompt, texts, good=good: 0.9 if len(texts) <= good else 0.1)
+        assert trace.answer is not None and len(trace.nodes) == 1 + STEPS + 1
+
+
 def test_looking_ahead_costs_one_more_piece_a_candidate() -> None:
     n, (first, later, answer) = 16, lengths()
     meter = searched("lookahead", Settings(n=n, width=4)).meter
