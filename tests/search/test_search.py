@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from cos.protocols import Costs, Draw, Piece, Prompt
 from cos.search.growth import Search
 from cos.search.methods import METHODS, Settings
 from cos.search.scheduler import run, solve
+from cos.search.select import select
 from cos.search.trace import SearchTrace
 
 PROMPT = Prompt("how many dots are there")
@@ -88,9 +88,10 @@ def test_a_path_with_an_earlier_wrong_step_is_never_kept_before_a_right_one() ->
                 assert all(right[node.id] for node in drawn if node.status in ("kept", "chosen"))
 
 
-@pytest.mark.parametrize("method", ["step_beam", "step_greedy", "best_of_n", "vote", "weighted_vote"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("greedy", "sample")])
 def test_one_candidate_is_one_sample(method: str) -> None:
-    one, sample = finish(Search(PROMPT, method, Settings(n=1, width=4, seed=5)), Search(PROMPT, "sample", Settings(seed=5)))
+    settings = Settings(n=1, width=4, seed=5, threshold=0.0)  # nothing to go back from
+    one, sample = finish(Search(PROMPT, method, settings), Search(PROMPT, "sample", Settings(seed=5)))
     assert [node.text for node in one.nodes] == [node.text for node in sample.nodes]
     assert one.answer == sample.answer and one.answer is not None
     assert one.meter.policy_decode == sample.meter.policy_decode
@@ -203,58 +204,19 @@ def test_the_aggregator_decides_in_every_method_that_scores() -> None:
         assert best.thought == first
 
 
-class Touchy(ScriptedPolicy):
-    """Fails while drawing for one question."""
-
-    def draw(self, requests: Any) -> list[list[Piece]]:
-        if any("bad" in self.tree.places[request.parent].prompt.question for request in requests):
-            raise RuntimeError("no kernel for this picture")
-        return super().draw(requests)
-
-
-def test_one_bad_question_ends_only_its_own_search(tmp_path: Any) -> None:
-    searches = [
-        Search(PROMPT, "step_beam"),
-        Search(Prompt("bad one"), "vote"),
-        Search(Prompt("where", str(tmp_path / "none.png")), "vote"),
-        Search(PROMPT, "best_of_n"),
-    ]
-    policy, scorer = Touchy(), ScriptedScorer()
-    good, bad, missing, fine = finish(*searches, policy=policy, scorer=scorer)
-    assert (bad.ended, bad.ended_why) == ("failed", "RuntimeError: no kernel for this picture")
-    assert missing.ended == "failed" and "none.png: no such picture" in missing.ended_why
-    assert as_bytes(good) == as_bytes(finish(Search(PROMPT, "step_beam"))[0])
-    assert as_bytes(fine) == as_bytes(finish(Search(PROMPT, "best_of_n"))[0])
-    assert not policy.tree.places and not scorer.tree.places
-
-
-def test_rewards_that_are_none_fail_with_a_reason() -> None:
-    (trace,) = finish(Search(PROMPT, "best_of_n"), scorer=ScriptedScorer(lambda p, t: float("nan")))
-    assert trace.ended == "failed" and "between 0 and 1" in trace.ended_why
-    for _ in run([search := Search(PROMPT, "best_of_n")], ScriptedPolicy()):
-        pass
-    assert search.trace.ended_why == "best_of_n needs a reward model, and none was given"
-    with pytest.raises(UserError, match="needs a reward model"):
-        solve(PROMPT, ScriptedPolicy(), None, "step_beam")
-
-
-def test_stop_ends_all_searches_and_closes_all_roots() -> None:
-    stop, policy, scorer = threading.Event(), ScriptedPolicy(), ScriptedScorer()
-    searches = [Search(PROMPT, "step_beam", Settings(n=4)) for _ in range(3)]
-    for event in run(searches, policy, scorer, rows=4, stop=stop):
-        if event.data["kind"] == "expanded":
-            stop.set()
-    assert [search.trace.ended for search in searches] == ["stopped"] * 3
-    assert not policy.tree.places and not scorer.tree.places
-
-
-def test_roots_are_closed_when_the_reader_goes_away() -> None:
-    policy, scorer = ScriptedPolicy(), ScriptedScorer()
-    events = run([Search(PROMPT, "step_beam")], policy, scorer)
-    while next(events).data["kind"] != "scored":
-        pass
-    events.close()
-    assert not policy.tree.places and not scorer.tree.places
+@pytest.mark.parametrize("method", ["step_beam", "dvts", "mcts", "rebase", "particle", "retrace", "adaptive_n"])
+def test_selector_and_aggregator_of_a_finished_search_change_without_a_model(method: str) -> None:
+    for seed in range(4):
+        searches = {
+            (selector, aggregator): Search(PROMPT, method, Settings(n=8, width=3, seed=seed, selector=selector, aggregator=aggregator))
+            for selector in ("best_of_n", "weighted_vote", "vote")
+            for aggregator in ("cos", "min", "answer")
+        }
+        finish(*searches.values(), policy=ScriptedPolicy(bits), scorer=ScriptedScorer(lambda p, texts: hash_reward(texts)))
+        kept = SearchTrace.from_json(searches["best_of_n", "cos"].trace.to_json())
+        for (selector, aggregator), search in searches.items():
+            if method != "adaptive_n" or selector == "best_of_n":  # which decides as best_of_n does
+                assert select(kept, selector, aggregator) == search.trace.answer
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -306,7 +268,25 @@ def test_draws_carry_seed_path_and_limits() -> None:
     assert len({d.path for d in seen}) == len(seen)
 
 
-@pytest.mark.parametrize(("change", "part"), [({"n": 0}, "n is 0"), ({"top_p": 0.0}, "top_p"), ({"aggregator": "best"}, "'best'")])
+SETTINGS_THAT_MAKE_NO_SEARCH: list[tuple[dict[str, Any], str]] = [
+    ({"n": 0}, "n is 0"),
+    ({"granularity": 0}, "granularity is 0"),
+    ({"top_p": 0.0}, "top_p"),
+    ({"aggregator": "best"}, "'best'"),
+    ({"selector": "sample"}, "best_of_n, weighted_vote"),
+    ({"selector": "weighted_vote", "aggregator": "log_odds"}, "weighted_vote adds scores up"),
+    ({"value": "hope"}, "reward, rollout"),
+    ({"output": "worst"}, "best, sampled"),
+    ({"anneal": 0.0}, "anneal"),
+    ({"certainty": 1.0}, "certainty"),
+    ({"softmax_temperature": 0.0}, "softmax_temperature"),
+    ({"threshold": 1.5}, "threshold"),
+    ({"retraces": -1}, "retraces"),
+    ({"exploration": float("nan")}, "exploration"),
+]
+
+
+@pytest.mark.parametrize(("change", "part"), SETTINGS_THAT_MAKE_NO_SEARCH)
 def test_settings_that_make_no_search_are_refused(change: dict[str, Any], part: str) -> None:
     with pytest.raises(UserError, match=part):
         Settings(**change)
