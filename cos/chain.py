@@ -41,8 +41,8 @@ class Chain:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Chain:
-        """The inverse of `to_json`."""
-        return cls(tuple(Step.from_json(step) for step in row["steps"]), row.get("answer"))
+        """The inverse of `to_json`. ValueError where the answer is neither a text nor null."""
+        return cls(tuple(Step.from_json(step) for step in row["steps"]), _text(row, "answer", needed=False))
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,11 @@ class Problem:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Problem:
-        """The inverse of `to_json`; unknown keys are ignored, so that newer files stay readable."""
+        """The inverse of `to_json`; unknown keys are ignored, so that newer files stay readable. ValueError where a text is none."""
+        for key in ("id", "question", "answer", "image"):
+            _text(row, key, needed=key in ("id", "question"))
+        if not isinstance(row.get("truth", {}), Mapping):
+            raise ValueError("`truth` is no object")
         return cls(**{key: row[key] for key in cls.__dataclass_fields__ if key in row})
 
 
@@ -147,8 +151,10 @@ class Labelled:
         steps, answer = tuple(map(_label, given["steps"])), _label(given.get("answer"))
         if len(steps) != len(chain.steps):
             raise ValueError(f"{len(steps)} labels for {len(chain.steps)} steps")
-        labels = StepLabels(steps, answer, str(row.get("source", "")))
-        return cls(str(row["id"]), Problem.from_json(row["problem"]), chain, labels, row.get("cost", {}), row.get("details", {}))
+        labels, about = StepLabels(steps, answer, str(row.get("source", ""))), (row.get("cost", {}), row.get("details", {}))
+        if not all(isinstance(part, Mapping) for part in about):
+            raise ValueError("`cost` and `details` must be objects")
+        return cls(str(row["id"]), Problem.from_json(row["problem"]), chain, labels, *about)
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,13 @@ class Preference:
         """The inverse of `to_json`."""
         chains = Chain.from_json(row["chosen"]), Chain.from_json(row["rejected"])
         return cls(Problem.from_json(row["problem"]), *chains, float(row["chosen_score"]), float(row["rejected_score"]))
+
+
+def _text(row: Mapping[str, Any], key: str, *, needed: bool) -> str | None:
+    value = row[key] if needed else row.get(key)
+    if isinstance(value, str) or (value is None and not needed):
+        return value
+    raise ValueError(f"`{key}` is {value!r}, where a text is needed")
 
 
 def _label(value: Any) -> float | None:

@@ -86,7 +86,7 @@ def test_the_records_are_on_disk_before_add_returns(tmp_path: Path) -> None:
         ('{"id": "a"', "not JSON"),
         ("[1, 2]", "an object {...} is needed"),
         ('{"id": NaN}', "NaN is no JSON number"),
-        ('{"id": "a"}', "missing 1 required positional argument: 'question'"),
+        ('{"id": "a"}', "the field 'question' is missing"),
         ('{"question": "?", "id": "\xff"}', "not UTF-8"),
     ],
 )

@@ -25,9 +25,10 @@ from cos import label
 from cos.chain import Labelled, Problem, Sample, Step
 from cos.commands.options import Outcome, Progress, need
 from cos.errors import UserError
+from cos.problems.records import read_labelled, read_samples
 from cos.rollouts import Rollouts, by_binary_search, by_rollouts
 from cos.sample import Picture
-from cos.store import Log, lines, read
+from cos.store import Log, lines
 
 _Label = Callable[[Sequence[Sample]], list[Labelled]]
 _MEANING = {
@@ -92,7 +93,7 @@ def _labeller(args: argparse.Namespace) -> tuple[dict[str, Any], _Work]:
     settings, labels = _SOURCES[args.by](args, lambda problem: problem_files.picture(problem, root))
 
     def work(done: Any) -> Iterator[list[Labelled]]:
-        left = (sample for sample in read(args.file, "pool", Sample.from_json) if sample.id not in done)
+        left = (sample for sample in read_samples(args.file) if sample.id not in done)
         while block := list(islice(left, args.block)):
             yield labels(block)
 
@@ -150,10 +151,10 @@ _SOURCES: dict[str, Callable[[argparse.Namespace, Picture], tuple[dict[str, Any]
 
 def _consensus(args: argparse.Namespace) -> tuple[dict[str, Any], _Work]:
     need(args, other="--with")
-    others = {other.id: other for other in read(args.other, "labels", Labelled.from_json)}
+    others = {other.id: other for other in read_labelled(args.other)}
 
     def work(done: Any) -> Iterator[list[Labelled]]:
-        for one in read(args.file, "labels", Labelled.from_json):
+        for one in read_labelled(args.file):
             if one.id in others and one.id not in done:
                 try:
                     agreed = label.consensus(one, others[one.id])
@@ -168,7 +169,7 @@ def _summary(file: Path) -> dict[str, Any]:
     """Of all labels in the file, those of earlier runs too; where a world knows the truth, how often they say the same."""
     steps, answers, cost = Counter[str](), Counter[str](), Counter[str]()
     labelled = unparsed = known = same = placed = world = 0
-    for one in read(file, "labels", Labelled.from_json):
+    for one in read_labelled(file):
         labelled += 1
         steps.update(map(_kind, one.labels.steps))
         answers[_kind(one.labels.answer)] += 1

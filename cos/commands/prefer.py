@@ -18,7 +18,7 @@ from cos.commands.options import Outcome, need
 from cos.errors import UserError
 from cos.prefer import OUTCOME, Pairing, pairs, score
 from cos.scores import AGGREGATORS, WORST
-from cos.store import lines, read, write
+from cos.store import lines, write
 from cos.template import render
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> Outcome:
     """Read all, write the pairs; the file appears when it is whole."""
     need(args, file="FILE", out="--out")
     from cos.problems import grade
+    from cos.problems.records import read_labelled
     from cos.problems.released import write_rows
 
     how = Pairing(args.aggregator, args.weight, args.threshold, args.pairs, args.length)
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> Outcome:
         return grade(problem, answer).right
 
     known: dict[str, list[Labelled]] = {}
-    for one in _scored(args.file) if _is_scored(args.file) else read(args.file, "labels", Labelled.from_json):
+    for one in _scored(args.file) if _is_scored(args.file) else read_labelled(args.file):
         known.setdefault(one.problem.id, []).append(one)
     if not known:
         raise UserError(f"{args.file}: no chains in this file")

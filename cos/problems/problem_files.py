@@ -84,6 +84,8 @@ def _faults(line: Line, root: Path, seen: set[str]) -> Iterator[str]:
     for key in _MAYBE:
         if not isinstance(line.row.get(key), str | None):
             yield f"`{key}` is not a text"
+    if not isinstance(line.row.get("truth", {}), dict):
+        yield "`truth` is no object"
     problem = Problem.from_json(line.row)
     if problem.id in seen:
         yield f"the id {problem.id} was there before"

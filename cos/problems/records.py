@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from cos.chain import Labelled, Preference, Problem, Sample
 from cos.problems.problem_files import drawn
 from cos.problems.released_rows import BadRow, Row, dpo_row, parse_row, prm_row, rollout_row
-from cos.store import schema
+from cos.store import read, schema
+from cos.template import parse, pieces
+
+
+def read_samples(path: str | Path) -> Iterator[Sample]:
+    """The samples of a pool. Raises UserError, with file and line, for a row that is none or has a text that holds a marker."""
+    return read(path, "pool", _sample)
+
+
+def read_labelled(path: str | Path) -> Iterator[Labelled]:
+    """The labelled chains of a file; errors as in `read_samples`."""
+    return read(path, "labels", labelled)
+
+
+def labelled(row: Mapping[str, Any]) -> Labelled:
+    """One record of labels. Raises KeyError, TypeError, ValueError or AttributeError for what is none."""
+    made = Labelled.from_json(row)
+    pieces(made.chain)
+    return made
+
+
+def preference(row: Mapping[str, Any]) -> Preference:
+    """One preference; errors as of `labelled`, and ValueError for a chain that isn't whole."""
+    made = Preference.from_json(row)
+    for chain in (made.chosen, made.rejected):
+        parse("".join(pieces(chain)))
+    return made
+
+
+def _sample(row: Mapping[str, Any]) -> Sample:
+    made = Sample.from_json(row)
+    pieces(made.chain)
+    return made
+
 
 _OURS = ("labels", "preference", "pool")
 
@@ -22,10 +56,10 @@ def to_row(source: Mapping[str, Any]) -> Row:
         raise BadRow(f"schema {source['schema']} is unknown here")
     try:
         if name == "preference":
-            return preference_row(Preference.from_json(source))
+            return preference_row(preference(source))
         if name == "pool":
-            return _rollout_row(Sample.from_json(source))
-        made = Labelled.from_json(source)
+            return _rollout_row(_sample(source))
+        made = labelled(source)
         return prm_row(made.problem.question, made.chain, made.labels, _image(made.problem))
     except BadRow:
         raise

@@ -15,12 +15,13 @@ from typing import Any, Literal
 from PIL import Image
 
 from cos import template
-from cos.chain import Chain, Labelled, Preference, Problem, StepLabels
+from cos.chain import Chain, Labelled, Problem, StepLabels
 from cos.errors import UserError
 from cos.models.encode import Encoder, Turn
 from cos.problems import SIZE, problem_files
 from cos.problems.meta import DataSet, is_meta, read_meta
 from cos.problems.pictures import open_picture
+from cos.problems.records import labelled, preference
 from cos.problems.released_rows import BadRow, Row, parse_row
 from cos.store import inside, lines
 
@@ -134,7 +135,7 @@ def _record(source: Mapping[str, Any], name: str, kind: str, images: str | Path)
     if source["schema"] != f"cos.{name}/1" or kind != {"labels": "prm", "preference": "dpo"}[name]:
         raise BadRow(f"a record {source['schema']} where a {kind} row is needed")
     try:
-        made = Labelled.from_json(source) if name == "labels" else Preference.from_json(source)
+        made = labelled(source) if name == "labels" else preference(source)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise BadRow(f"not a {name} record ({problem})") from None
     own = made.problem if problem_files.drawn(made.problem) else None
