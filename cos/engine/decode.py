@@ -85,12 +85,25 @@ class Decoder:
             self.kind[sorted(ids)] = kind
 
     def draw(self, parents: Sequence[Node], asks: Sequence[Draw]) -> list[list[Drawn]]:
-        """New nodes for each ask, ROWS of them in a batch. Nodes drawn one at a time keep their keys and values; those of
-        chains drawn whole are kept as tokens (`Reader.warm` reads them again when one is gone on from)."""
+        """New nodes for each ask, up to ROWS of them in a batch, or as many as there is room for. Nodes drawn one at a time keep their
+        keys and values; those of chains drawn whole are kept as tokens (`Reader.warm` reads them again when one is gone on from)."""
         drawn: list[list[Drawn]] = []
-        for first in range(0, len(asks), ROWS):
-            drawn += self._batch(parents[first : first + ROWS], asks[first : first + ROWS])
+        while len(drawn) < len(asks):
+            first, size = len(drawn), self._fitting(parents[len(drawn) :], asks[len(drawn) :])
+            drawn += self._batch(parents[first : first + size], asks[first : first + size])
+            self.reader.room.use(row[-1].node for row in drawn[first:])
+            self.reader.room.tidy()
         return drawn
+
+    def _fitting(self, parents: Sequence[Node], asks: Sequence[Draw]) -> int:
+        """How many rows from the first on are drawn together: keys and values stay within the room, whatever they will write."""
+        longest, slots = 0, self.reader.room.size // self.reader.layout.bytes_per_token
+        for row, (parent, ask) in enumerate(zip(parents[:ROWS], asks, strict=False)):
+            written = ask.max_tokens * (ask.max_steps if ask.to == "answer" else 1)
+            longest = max(longest, parent.end - parent.path()[0].end + written)
+            if row and (row + 1) * longest > slots:
+                return row
+        return min(ROWS, len(asks))
 
     def choose(self, batch: Batch, live: np.ndarray, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The next token of each row in `live`, and its log-probability: drawn."""

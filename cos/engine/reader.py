@@ -12,6 +12,7 @@ import torch
 
 from cos.engine.attention import NAME
 from cos.engine.kv import Layout, Node, Rows
+from cos.engine.room import Room, room_on
 from cos.models.families import rope
 from cos.models.vlm import VLM, Seen
 from cos.protocols import Costs
@@ -47,11 +48,13 @@ class Reader:
     """A model and what really went through it: `forwards` counts token-forwards as `prefill`, `decode`, `step`, `given` (pieces that a
     policy was given) and `again` (a node whose keys were not kept), and pictures as `vision`."""
 
-    def __init__(self, vlm: VLM) -> None:
+    def __init__(self, vlm: VLM, room: int | None = None) -> None:
+        """`room`: bytes of keys and values that nodes may hold, and a batch besides (None: by the machine, see `cos.engine.room`)."""
         vlm.model.eval()
         vlm.language.set_attn_implementation(NAME)
         self.vlm, self.encoder, self.layout = vlm, vlm.encoder, Layout.of(vlm.model)
         self.forwards: Counter[str] = Counter()
+        self.room = Room(room_on(self.layout.device) if room is None else room)
         self._embed = vlm.model.get_input_embeddings()
 
     def costs(self) -> Costs:
@@ -88,9 +91,9 @@ class Reader:
     def read(self, asks: Sequence[Ask], kind: str, watch: Callable[[int, torch.Tensor], None] | None = None) -> list[list[Node]]:
         """New nodes for each ask, with keys, values and last hidden state. The answers do not depend on what is read together. `watch` is
         given each ask's index and its hidden states at all its tokens (tokens, width)."""
-        self.warm([ask.parent for ask in asks if ask.parent])
         nodes: list[list[Node]] = [[] for _ in asks]
-        for chunk in _chunks(asks):
+        for chunk in _chunks(asks, min(SLOTS, self.room.size // self.layout.bytes_per_token)):
+            self.warm([parent for i in chunk if (parent := asks[i].parent)])
             count = max(asks[i].size for i in chunk)
             ids = torch.full((len(chunk), count), self.encoder.pad_id)
             for row, i in enumerate(chunk):
@@ -103,6 +106,9 @@ class Reader:
                 self.forwards[kind] += asks[i].size
                 if watch:
                     watch(i, hidden[row, : asks[i].size])
+            if kind != "again":  # those are needed for what comes next
+                self.room.use(nodes[i][-1] for i in chunk)
+                self.room.tidy()
         return nodes
 
     def warm(self, leaves: Sequence[Node]) -> None:
@@ -121,13 +127,13 @@ def _deep(asks: Sequence[Ask], shown: torch.Tensor) -> dict[str, Any]:
     return {"visual_pos_masks": shown, "deepstack_visual_embeds": layers} if layers else {}
 
 
-def _chunks(asks: Sequence[Ask]) -> Iterator[list[int]]:
-    """Indices of asks to read together: of like lengths, within SLOTS, and either all from the start or all below a node."""
+def _chunks(asks: Sequence[Ask], slots: int) -> Iterator[list[int]]:
+    """Indices of asks to read together: of like lengths, within `slots`, and either all from the start or all below a node."""
     chunk: list[int] = []
     longest = 0
     for index in sorted(range(len(asks)), key=lambda i: (asks[i].parent is None, asks[i].size)):
         longest = max(longest, asks[index].above + asks[index].size)
-        if chunk and ((len(chunk) + 1) * longest > SLOTS or (asks[chunk[0]].parent is None) != (asks[index].parent is None)):
+        if chunk and ((len(chunk) + 1) * longest > slots or (asks[chunk[0]].parent is None) != (asks[index].parent is None)):
             yield chunk
             chunk, longest = [], asks[index].above + asks[index].size
         chunk.append(index)

@@ -16,8 +16,9 @@ from cos.protocols import Draw, Handle, Opened, Piece, Prompt, Read, ToRead
 class TorchPolicy:
     """`protocols.Policy` on a VLM. May be called from any thread; calls take turns. `forwards`: what really went through the model."""
 
-    def __init__(self, vlm: VLM) -> None:
-        reader = Reader(vlm)
+    def __init__(self, vlm: VLM, room: int | None = None) -> None:
+        """`room`: bytes for keys and values (`Reader`)."""
+        reader = Reader(vlm, room)
         self.name, self.costs, self.forwards = vlm.name, reader.costs(), reader.forwards
         self._reader, self._prompts = reader, Prompts(reader)
         self._decoder = Decoder(reader)

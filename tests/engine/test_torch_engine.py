@@ -164,3 +164,26 @@ def test_a_hot_random_model_never_writes_what_is_not_its_to_write(vlm: VLM) -> N
     seen = [token for row in rows for piece in row for token in piece.tokens]
     assert len(seen) >= 2000 and not set(seen) & vlm.encoder.never_sampled
     assert vlm.encoder.image_id in vlm.encoder.never_sampled and vlm.encoder.tag_id in vlm.encoder.never_sampled
+
+
+def held(policy: TorchPolicy) -> int:
+    """Bytes of keys and values in nodes that are no roots."""
+    nodes = {id(node): node for leaf in policy._prompts.nodes.values() for node in leaf.path()[1:]}
+    return sum(node.kv.nbytes for node in nodes.values() if node.kv is not None)
+
+
+def test_a_policy_with_little_room_reads_again_and_draws_the_same(policy: TorchPolicy, vlm: VLM) -> None:
+    narrow = TorchPolicy(vlm, room=60 * policy._reader.layout.bytes_per_token)
+    narrow._decoder.bias = policy._decoder.bias
+    found = []
+    for one in (policy, narrow):
+        roots, rows = [open_one(one, number=n) for n in (1, 2)], []
+        step = replace(ASK, to="step", max_steps=1)
+        first = one.draw([replace(step, parent=roots[i % 2], path=(i,)) for i in range(8)])
+        for _ in range(2):  # breadth first, so that what is needed next was not used for longest
+            first = one.draw([replace(step, parent=row[0].handle, path=(i, 0)) for i, row in enumerate(first)])
+            rows += words(first)
+        found.append(rows + words(one.draw([replace(ASK, parent=row[0].handle) for row in first])))
+    assert found[0] == found[1]
+    assert narrow.forwards["again"] > 0 == policy.forwards["again"]
+    assert held(narrow) <= 60 * narrow._reader.layout.bytes_per_token < held(policy)
