@@ -53,9 +53,11 @@ def descriptions(vlm: VLM, rows: Sequence[FileRow], file: Path) -> list[tuple[in
 
 def _write(vlm: VLM, rows: Sequence[FileRow], file: Path) -> None:
     before = vlm.model.config._attn_implementation
-    policy = TorchPolicy(replace(vlm, look=None))
     with Log(file, "look", key="picture") as log:
         left = [row for name, row in {_name(row): row for row in rows if row.shown}.items() if name not in log.done]
+        if not left:
+            return
+        policy = TorchPolicy(replace(vlm, look=None))
         for start in range(0, len(left), TOGETHER):
             block = left[start : start + TOGETHER]
             roots = [opened.handle for opened in policy.open([Prompt(vlm.look or "", row.picture) for row in block])]
