@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cos.search.methods import ONE_CHAIN
 from cos.summary import by_budget, points
 
 
@@ -24,8 +25,7 @@ def _methods(summary: dict[str, Any]) -> list[str]:
             f"{low:.1%} to {high:.1%}",
             f"{row['parse_rate']:.1%}",
             _percent(row["parsed_accuracy"]),
-            f"{row['selector_gap']:.1%}",
-            _percent(row["recovered"]),
+            *(("-", "-") if row["method"] in ONE_CHAIN else (f"{row['selector_gap']:.1%}", _percent(row["recovered"]))),
             f"{row['tokens']:.0f}",
             f"{row['flops'] / 1e9:.2f}",
             f"{row['kv_peak_bytes'] / 1e6:.1f}",

@@ -86,14 +86,25 @@ def test_the_oracle_knows_every_step(records: list[dict[str, Any]]) -> None:
     assert all(step[0] == step[1] and step[3] is None for row in records for step in row["steps"])
 
 
+def sloppy_policy(share: float) -> ScriptedPolicy:
+    """Loses the thread in some pieces, so that chains end without an answer."""
+    good = world_policy()
+
+    def script(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
+        return "and so on" if rng.random() < share else good.script(prompt, texts, rng)
+
+    return ScriptedPolicy(script, costs=good.costs)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6])
 @pytest.mark.parametrize("method", METHODS)
-def test_costs_and_answers_are_those_of_the_method_alone(tmp_path: Path, method: str) -> None:
+def test_costs_and_answers_are_those_of_the_method_alone(tmp_path: Path, method: str, share: float) -> None:
     scorer = ScriptedScorer(costs=Costs(flops_per_token=3.0, flops_per_image=7.0, kv_bytes_per_token=2.0))
-    problem, ns = PROBLEMS[1], (1, 2, 5, 9)
-    (row,) = evaluate(Plan([problem], METHODS, SETTINGS, budgets=ns), world_policy(), scorer, tmp_path / "r.jsonl")
+    problem, ns, policy = PROBLEMS[1], (1, 2, 5, 9), sloppy_policy(share)
+    (row,) = evaluate(Plan([problem], METHODS, SETTINGS, budgets=ns), policy, scorer, tmp_path / "r.jsonl")
     for n in ns:
         settings = replace(SETTINGS, n=n)
-        alone = solve(Prompt(problem.question, draw(problem)), world_policy(), scorer, method, settings)
+        alone = solve(Prompt(problem.question, draw(problem)), policy, scorer, method, settings)
         found = row["methods"][method][str(n)]
         assert found["answer"] == alone.answer
         assert {key: found[key] for key in COSTS if key != "seconds"} == pytest.approx(
