@@ -46,11 +46,11 @@ class Settings:
     """lookahead: steps drawn ahead of each candidate; 1 is the least that differs from a beam (search-and-learn, 0 there is a beam)."""
     softmax_temperature: float = 0.2
     """rebase: of the softmax over path scores; 0.2 in REBASE (arXiv 2408.00724)."""
-    output: str = "best"
+    particle_output: str = "best"
     """particle: `best` finished path, or one `sampled` by weight; its_hub's argmax (its default) and sample."""
     exploration: float = 1.25
     """mcts: the constant of PUCT; pb_c_init 1.25 in OpenR."""
-    value: str = "reward"
+    mcts_value: str = "reward"
     """mcts: a new node is worth the path's `reward`s so far, or, by `rollout`, the chain that one draw to the answer makes of it."""
     threshold: float = 0.5
     """retrace: a candidate with a newest reward under it counts as wrong: likelier wrong than right (ours; SWIRES' is on another scale)."""
@@ -73,7 +73,11 @@ class Settings:
         for name in (self.aggregator, self.step_aggregator):
             if name not in AGGREGATORS:
                 raise UserError(f"no aggregator is called {name!r}; there are {', '.join(AGGREGATORS)}")
-        for name, known in (("selector", tuple(SELECTORS)[1:]), ("output", ("best", "sampled")), ("value", ("reward", "rollout"))):
+        for name, known in (
+            ("selector", tuple(SELECTORS)[1:]),
+            ("particle_output", ("best", "sampled")),
+            ("mcts_value", ("reward", "rollout")),
+        ):
             if getattr(self, name) not in known:
                 raise UserError(f"{name} is {getattr(self, name)!r}; take one of {', '.join(known)}")
         if self.selector == "weighted_vote" and AGGREGATORS[self.aggregator]([0.1], 0.1) < 0:

@@ -18,7 +18,7 @@ BASE = 19652
 def mcts(trace: SearchTrace, settings: Settings) -> Asking:
     """N simulations: walk down by PUCT to a path not yet gone on from, draw `width` children below it, back their values up.
 
-    A child's value is its path's score so far (`value=reward`), or what the chain scores that one draw makes of it (`rollout`); Q is the
+    A child's value is its path's score so far (`mcts_value` reward) or the score of the chain that one draw makes of it (rollout). Q is the
     mean of the values at and below a node, its prior the share of the sibling draws that wrote it (the policy's own frequency). Constants
     as in OpenR. Ours: every child is valued when it is drawn; paths with nothing left to draw are not walked again; where no answer was
     met after N simulations, `width` draws go on from the best path to the answer. With n = 1 it is `sample`.
@@ -84,7 +84,7 @@ class _Tree:
     def _values(self, children: list[Node]) -> Generator[Request, list[Node], dict[int, float]]:
         """By id; none for a roll-out that came to no answer."""
         trace, settings = self.trace, self.settings
-        if settings.value == "reward":
+        if settings.mcts_value == "reward":
             return path_scores(trace, children, settings.step_aggregator)
         ends = alive((yield Expand([child for child in children if child.answer is None], 1, to="answer")))
         yield Score(ends)

@@ -51,7 +51,7 @@ def particle(trace: SearchTrace, settings: Settings) -> Asking:
 
     A weight is the softmax of the logit of the path's score, as in its_hub; scores must lie in [0, 1]. Copies are dealt by systematic
     resampling (one random number a round, from the seed). Ours: a path with an answer leaves the population, with its place, rather than
-    being copied on; the `output` is taken among all that finished, the best by the aggregator or one sampled by the same weights.
+    being copied on; the `particle_output` is taken among all that finished, the best by the aggregator or one sampled by the same weights.
     """
     _check(settings.step_aggregator)
     rng, beam = random.Random(f"particle {settings.seed}"), [trace.start] * settings.n
@@ -62,7 +62,7 @@ def particle(trace: SearchTrace, settings: Settings) -> Asking:
         live = _draws(going(children))
         beam = [live[i] for i in systematic(odds([scores[node.id] for node in live]), len(live), rng.random())]
         yield from _share(trace, scores, beam, settings.step_aggregator)
-    return choose(trace, settings.selector, settings.aggregator) if settings.output == "best" else _sampled(trace, settings, rng)
+    return choose(trace, settings.selector, settings.aggregator) if settings.particle_output == "best" else _sampled(trace, settings, rng)
 
 
 def odds(scores: Sequence[float]) -> list[float]:

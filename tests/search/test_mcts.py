@@ -101,7 +101,7 @@ def test_where_no_answer_was_met_the_best_path_is_drawn_to_its_end() -> None:
 
 
 def test_with_roll_outs_a_child_is_worth_what_comes_of_it() -> None:
-    trace = searched(n=4, width=4, value="rollout")
+    trace = searched(n=4, width=4, mcts_value="rollout")
     pool = solve(PROMPT, ScriptedPolicy(numbers), ScriptedScorer(by_hash), "best_of_n", Settings(n=4))
     first = [leaf for leaf in trace.pool() if leaf.round == 2]  # four children, and a roll-out of each: on their own streams
     assert [trace.chain(leaf) for leaf in first] == [pool.chain(leaf) for leaf in pool.pool()]
@@ -117,5 +117,5 @@ def test_paths_that_come_to_nothing_are_left() -> None:
         return step_text(len(texts), str(rng.getrandbits(60)))
 
     for value in ("reward", "rollout"):
-        trace = searched(endless, n=8, width=2, max_steps=3, value=value)
+        trace = searched(endless, n=8, width=2, max_steps=3, mcts_value=value)
         assert trace.ended == "no_answer" and not [node for node in trace.nodes if node.status == "open"]

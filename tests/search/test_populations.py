@@ -115,14 +115,14 @@ def test_the_output_is_the_best_path_or_one_sampled_by_weight() -> None:
     answers: dict[str, Counter[str | None]] = {"best": Counter(), "sampled": Counter()}
     for output, seen in answers.items():
         for seed in range(40):
-            settings = Settings(n=8, seed=seed, output=output, aggregator="answer")
+            settings = Settings(n=8, seed=seed, particle_output=output, aggregator="answer")
             seen[solve(PROMPT, ScriptedPolicy(two), ScriptedScorer(rule), "particle", settings).answer] += 1
     assert answers["best"]["a"] >= 38  # a pool may have drawn no "a" at all
     assert 30 <= answers["sampled"]["a"] <= 39  # odds 9 to 1, and about as many of each
 
 
 def test_scores_that_are_no_chances_are_refused() -> None:
-    for options in ({"step_aggregator": "log_odds"}, {"aggregator": "sum", "output": "sampled"}):
+    for options in ({"step_aggregator": "log_odds"}, {"aggregator": "sum", "particle_output": "sampled"}):
         with pytest.raises(UserError, match="particle reads scores as chances"):
             searched("particle", **options)
     assert solve(PROMPT, ScriptedPolicy(numbers), ScriptedScorer(by_hash), "rebase", Settings(step_aggregator="log_odds")).answer
