@@ -18,12 +18,13 @@ from cos.problems import PROBLEM_SETS, problems
 from cos.problems.released import read_rows
 from cos.problems.released_rows import scored
 from cos.problems.trl import to_trl
-from cos.protocols import Prompt
+from cos.protocols import Costs, Prompt
 from cos.runs import Run
 from cos.search.methods import METHODS, Settings
 from cos.search.scheduler import solve
 from cos.search.trace import SearchTrace, append_event
 from cos.store import write
+from cos.summary import summarise
 
 DOCS = Path(__file__).parent.parent / "docs"
 DATA = Path(__file__).parent / "data" / "released"
@@ -129,6 +130,18 @@ def test_summaries(tmp_path: Path, more: list[str]) -> None:
     valid("evaluation", *records(tmp_path / "summary.json"))
     for row in records(tmp_path / "records.jsonl"):
         valid("eval", row)
+
+
+def test_summaries_and_pools_where_flops_are_known(tmp_path: Path) -> None:
+    plan = Plan(problems("all:test", 3), ("vote", "best_of_n", "step_beam"), budgets=(1, 4), pools=tmp_path / "pool")
+    policy, scorer = ScriptedPolicy(costs=Costs(2.0)), ScriptedScorer(costs=Costs(3.0))
+    summary = summarise(evaluate(plan, policy, scorer, tmp_path / "records.jsonl"))
+    assert summary["equal_flops"]
+    valid("evaluation", {"schema": "cos.evaluation/1", "set": "all:test", "policy": "p", "reward": "r", **summary, "out": "o"})
+    for row in records(tmp_path / "records.jsonl"):
+        valid("eval", row)
+        for event in records(tmp_path / row["methods"]["vote"]["4"]["trace"]):
+            valid("trace", event, event["kind"])
 
 
 @pytest.mark.parametrize("method", METHODS)
