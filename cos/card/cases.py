@@ -33,6 +33,8 @@ class Item:
     right: float | None = None
     count: int = 1
     """How often it was drawn."""
+    rollouts: tuple[tuple[int, int], ...] = ()
+    """For each step, where that was tried: roll-outs begun after it, and those that came to the right answer."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,15 @@ class Case:
 class Source(Protocol):
     """Where cases come from: a set of a world, a file."""
 
-    name: str
-    problems: Sequence[Problem]
+    @property
+    def name(self) -> str:
+        """The set, or the file."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """All problems, in order."""
+        ...
 
     def picture(self, problem: Problem) -> Any:
         """The picture of a problem, None without one."""

@@ -2,7 +2,7 @@
 
 | rows | labels | groups |
 |---|---|---|
-| `cos.labels` | as they are; a soft one counts as right from 1/2 on | worlds |
+| `cos.labels` | as they are, with their roll-outs; a soft one counts as right from 1/2 on | worlds |
 | ProcessBench | steps before `label` are right, that one is wrong, what follows is not known | splits (from the id) |
 | VisualProcessBench | `process_correctness`: 1 right, -1 wrong, 0 neutral | `data_source` |
 
@@ -111,7 +111,9 @@ def _kind(row: Row, where: str) -> Callable[[Row], tuple[Problem | None, Item]]:
 def _own(row: Row) -> tuple[Problem, Item]:
     found = Labelled.from_json(dict(row))
     kinds = labelled(found.problem, found.chain).kinds if problem_files.drawn(found.problem) else ()
-    return found.problem, Item(found.chain, found.labels.steps, kinds, found.labels.answer)
+    drawn, right = (found.details.get(name, ()) for name in ("drawn", "right"))
+    rollouts = tuple((int(count), int(good)) for count, good in zip(drawn, right, strict=True))
+    return found.problem, Item(found.chain, found.labels.steps, kinds, found.labels.answer, rollouts=rollouts)
 
 
 def _process(row: Row) -> tuple[Problem, Item]:

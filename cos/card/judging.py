@@ -6,13 +6,13 @@ killed run goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from cos.card.cases import Case, Source
+from cos.card.cases import Case, Item, Source
 from cos.chain import Chain, Problem
 from cos.errors import UserError
 from cos.problems import problem_files
@@ -35,10 +35,13 @@ Record = dict[str, Any]
 Rewards = tuple[float, ...]
 
 
-def judge(source: Source, scorer: Scorer | None, records: Path, progress: Callable[[int, int], None] | None = None) -> list[Record]:
+def judge(
+    source: Source, scorer: Scorer | None, records: Path, progress: Callable[[int, int], None] | None = None, *, thorough: bool = True
+) -> list[Record]:
     """The records of all problems of the source, in its order; those that the file holds already are not made again.
 
-    `scorer` None: the truth itself (the oracle), which looks at no picture. `progress(done, total)`: at the start and after each block.
+    `scorer` None: the truth itself (the oracle), which looks at no picture. Without `thorough` neither other pictures nor edits are tried.
+    `progress(done, total)`: at the start and after each block.
     """
     total = len(source.problems)
     if scorer is None and not all(map(problem_files.drawn, source.problems)):
@@ -49,7 +52,7 @@ def judge(source: Source, scorer: Scorer | None, records: Path, progress: Callab
             if progress:
                 progress(start, total)
             if left:
-                log.add(*_Block(source, source.cases(left), scorer).records())
+                log.add(*_Block(source, source.cases(left), scorer, thorough).records())
     if progress:
         progress(total, total)
     made = {row["problem"]: row for row in read(records, RECORD, dict)}
@@ -59,16 +62,17 @@ def judge(source: Source, scorer: Scorer | None, records: Path, progress: Callab
 class _Block:
     """Some cases, judged together."""
 
-    def __init__(self, source: Source, cases: Sequence[Case], scorer: Scorer | None) -> None:
+    def __init__(self, source: Source, cases: Sequence[Case], scorer: Scorer | None, thorough: bool) -> None:
         self.source, self.cases = source, cases
+        self.edits = [case.edits if thorough else {} for case in cases]
         self.prompts = [Prompt(case.problem.question, case.picture) for case in cases]
         known = zip(self.prompts, [case.problem for case in cases], strict=True)
         self.scorer: Scorer = scorer or OracleScorer(known)
-        self.looks = scorer is not None
+        self.looks = thorough and scorer is not None
 
     def records(self) -> list[Record]:
         jobs = [(index, item.chain) for index, case in enumerate(self.cases) for item in case.items]
-        tried = [(index, edit.chain) for index, case in enumerate(self.cases) for edit in case.edits.values()]
+        tried = [(index, edit.chain) for index, edits in enumerate(self.edits) for edit in edits.values()]
         true = iter([rewards or () for rewards in self._rewards(self.prompts, [*jobs, *tried])])
         nothing: list[Rewards | None] = [None] * len(jobs)
         others = (lambda case: _partner_picture(self.source, case.problem), lambda case: Image.new("RGB", case.picture.size, "white"))
@@ -77,8 +81,8 @@ class _Block:
         for case in self.cases:
             views = [[next(view) for _ in case.items] for view in (true, swapped, blank)]
             rows.append(_record(case, list(zip(*views, strict=True))))
-        for case, row in zip(self.cases, rows, strict=True):
-            row["edits"] = {name: _edited(next(true), edit.added, len(edit.chain.steps)) for name, edit in case.edits.items()}
+        for edits, row in zip(self.edits, rows, strict=True):
+            row["edits"] = {name: _edited(next(true), edit.added, len(edit.chain.steps)) for name, edit in edits.items()}
         return rows
 
     def _view(self, picture: Callable[[Case], Any]) -> list[Prompt | None]:
@@ -128,25 +132,25 @@ def _record(case: Case, views: Sequence[tuple[Rewards, Rewards | None, Rewards |
     for item, seen in zip(case.items, views, strict=True):
         path: list[int] = []
         key: tuple[Any, ...] = ()
-        for depth, (label, kind, part) in enumerate(_parts(case.problem, item)):
+        for depth, (label, kind, part, rollouts) in enumerate(_parts(item)):
             key = (*key, part)
             if key not in known:
                 known[key] = len(nodes)
                 rewards = {name: None if view is None else view[depth] for name, view in zip(VIEWS, seen, strict=True)}
                 size = sum(map(len, (part.name, part.thought, part.reflection))) if kind != "answer" else len(part)
-                nodes.append({"depth": depth + 1, "kind": kind, "label": label, "size": size, **rewards})
+                nodes.append({"depth": depth + 1, "kind": kind, "label": label, "size": size, **rewards, "rollouts": rollouts})
             path.append(known[key])
         chains.append({"path": path, "count": item.count, "reply": item.chain.answer, "right": item.right})
     problem = case.problem
     return {"problem": problem.id, "group": problem.world, "level": problem.level, "nodes": nodes, "chains": chains}
 
 
-def _parts(problem: Problem, item: Any) -> Iterable[tuple[float | None, str, Any]]:
-    """Label, kind and content of each piece of a chain."""
-    kinds = item.kinds or ("",) * len(item.labels)
-    yield from zip(item.labels, kinds, item.chain.steps, strict=True)
+def _parts(item: Item) -> Iterator[tuple[float | None, str, Any, tuple[int, int] | None]]:
+    """Label, kind, content and roll-outs of each piece of a chain."""
+    kinds, rollouts = item.kinds or ("",) * len(item.labels), item.rollouts or (None,) * len(item.labels)
+    yield from zip(item.labels, kinds, item.chain.steps, rollouts, strict=True)
     if item.chain.answer is not None:
-        yield item.right, "answer", item.chain.answer
+        yield item.right, "answer", item.chain.answer, None
 
 
 def _edited(rewards: Rewards, added: int | None, steps: int) -> Record:

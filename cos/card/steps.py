@@ -94,7 +94,8 @@ def chains_of(records: Sequence[Record]) -> list[Judged]:
 
 
 def rollouts_of(records: Sequence[Record]) -> Rollouts:
-    """What became of each step that at least FEWEST of a question's sampled chains share: roll-outs from it, for that is what they are."""
+    """What became of steps that at least FEWEST roll-outs went on from: those of their label, else the question's own sampled chains that
+    share the step, which are roll-outs from it."""
     rewards, shares, counts = [], [], []
     for record in records:
         drawn, right = [0] * len(record["nodes"]), [0.0] * len(record["nodes"])
@@ -102,11 +103,12 @@ def rollouts_of(records: Sequence[Record]) -> Rollouts:
             for at in chain["path"] if chain["right"] is not None else ():
                 drawn[at] += chain["count"]
                 right[at] += chain["count"] * chain["right"]
-        for node, count, good in zip(record["nodes"], drawn, right, strict=True):
+        for node, sampled in zip(record["nodes"], zip(drawn, right, strict=True), strict=True):
+            count, good = node["rollouts"] or sampled
             if count >= FEWEST and node["kind"] != "answer":
                 rewards.append(node["reward"])
                 shares.append(good / count)
-                counts.append(count)
+                counts.append(int(count))
     return Rollouts(rewards, shares, counts)
 
 

@@ -13,11 +13,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cos.commands.options import Outcome, Progress, add_models
 from cos.errors import UserError
 from cos.protocols import Policy
+
+if TYPE_CHECKING:
+    from cos.card.cases import Source
+    from cos.rewards.calibrate import Calibration
 
 N = 8
 """Chains a question: the pool of VisualPRM's best-of-8."""
@@ -26,8 +30,6 @@ N = 8
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     add_data(parser)
-    parser.add_argument("--file", help="labelled chains in place of --set: of cos label, ProcessBench or VisualProcessBench")
-    parser.add_argument("--images", metavar="ROOT", help="folder of the file's pictures (the file's own)")
     parser.add_argument(
         "--validation", metavar="S:SPLIT or FILE", help="what threshold and calibration are chosen on (the set's validation)"
     )
@@ -35,7 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     """The options that `cos calibrate` has too."""
-    parser.add_argument("--set", metavar="S:SPLIT", help="charts, scenes, digits, refusals or all; test or shift")
+    parser.add_argument("--set", metavar="S:SPLIT", help="charts, scenes, digits, refusals or all; train, validation, test or shift")
+    parser.add_argument("--file", help="labelled chains in place of --set: of cos label, ProcessBench or VisualProcessBench")
+    parser.add_argument("--images", metavar="ROOT", help="folder of the file's pictures (the file's own)")
     parser.add_argument("--limit", type=int, default=100, help="number of questions (100)")
     add_models(parser)
     parser.add_argument("--n", type=int, default=N, help=f"chains drawn for each question ({N})")
@@ -45,57 +49,65 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Judge the validation chains, then those asked for; write the card."""
     from cos.card.findings import findings, table
-    from cos.card.report import calibrate, report
+    from cos.card.report import report
     from cos.commands.card_page import page
     from cos.loading import load_calibration
     from cos.store import write
 
-    what = _asked(args)
-    work = Work(args, what)
+    what = asked(args)
     chosen = args.validation or (f"{args.set.partition(':')[0]}:validation" if args.set else None)
     if chosen == what:
         raise UserError(f"threshold and calibration can't be chosen on {what} itself: take another set, or another --validation")
-    if chosen:
-        calibration = calibrated(work, chosen, calibrate)
+    work = Work(args, chosen)
+    source = work.source(what)
+    work.start(what)
+    calibration = work.calibration() if chosen else load_calibration(args.reward)
+    if calibration:
         calibration.save(work.out / "calibration.json")
-    else:
-        calibration = load_calibration(args.reward)
-    card = report(work.judged(what, "records"), calibration, args.seed)
-    source = chosen or (f"{args.reward}'s calibration.json" if calibration else "nothing: 0.5")
-    head = {"reward": args.reward, "set": what, "threshold_from": source, "left_out": work.left_out, "out": str(work.out)}
+    card = report(work.judged(source, "records"), calibration, args.seed)
+    origin = chosen or (f"{args.reward}'s calibration.json" if calibration else "nothing: 0.5")
+    head = {"reward": args.reward, "set": what, "threshold_from": origin, "left_out": getattr(source, "left_out", 0), "out": str(work.out)}
     card = head | card | {"findings": findings(card)}
     write(work.out / "card.json", "card", [card])
     (work.out / "card.html").write_text(page(card), "utf-8")
     shown = {key: value for key, value in card.items() if key != "curves"}
-    return Outcome(shown, f"{args.reward} on {what}; threshold from {source}\n{table(card)}\n{work.out / 'card.html'}")
+    return Outcome(shown, f"{args.reward} on {what}; threshold from {origin}\n{table(card)}\n{work.out / 'card.html'}")
 
 
 class Work:
-    """What the records of a card are made with; models are loaded when first asked for."""
+    """What the records of a card are made with and where they go. `chosen`: what threshold and calibration are chosen on, None: nothing."""
 
-    def __init__(self, args: argparse.Namespace, what: str) -> None:
+    def __init__(self, args: argparse.Namespace, chosen: str | None) -> None:
         from cos.loading import fingerprint, load_scorer
-        from cos.runs import Run
-        from cos.store import dump
 
         if min(args.limit, args.n) < 1:
             raise UserError("--limit and --n must be 1 or more")
-        self.args, self.left_out = args, 0
+        self.args = args
         self._policy: Policy | None = None
-        models = {"policy": fingerprint(args.policy, "policy"), "reward": fingerprint(args.reward, "reward")}
-        config = {"set": what, "limit": args.limit, "n": args.n, **models, "validation": getattr(args, "validation", None)}
+        self.reward = fingerprint(args.reward, "reward")
+        self.validation = self.source(chosen) if chosen else None
+        tested = [problem.id for problem in (self.validation.problems if self.validation else ()) if problem.split in ("test", "shift")]
+        if tested:
+            raise UserError(
+                f"{chosen}: threshold and calibration are never chosen on problems of a test ({tested[0]}); take all:validation"
+            )
+        self.scorer = None if args.reward == "oracle" else load_scorer(args.reward)
+
+    def start(self, what: str) -> None:
+        """Begin the run folder, or go on with it."""
+        from cos.loading import fingerprint
+        from cos.runs import Run
+        from cos.store import dump
+
+        args = self.args
+        models = {"policy": fingerprint(args.policy, "policy"), "reward": self.reward}
+        config = {"set": what, "limit": args.limit, "n": args.n, **models, "validation": self.validation and self.validation.name}
         name = f"card-{Path(what).stem.replace(':', '-')}-{hashlib.sha256(dump(config | {'seed': args.seed}).encode()).hexdigest()[:8]}"
         self.out = Path(args.out or f"runs/{name}")
-        self.scorer = None if args.reward == "oracle" else load_scorer(args.reward)
         Run.start(self.out, config, args.seed)
 
-    def judged(self, what: str, name: str) -> list[dict[str, Any]]:
-        """The records of a set or file, kept under `name`."""
-        from cos.card.judging import judge
-
-        return judge(self._source(what), self.scorer, self.out / f"{name}.jsonl", Progress(f"{name} of {what}"))
-
-    def _source(self, what: str) -> Any:
+    def source(self, what: str) -> Source:
+        """The cases of a set or file."""
         from cos.card.cases import Worlds
         from cos.card.files import LabelFile
         from cos.loading import load_policy
@@ -103,31 +115,33 @@ class Work:
         from cos.sample import Sampling
 
         if Path(what).is_file():
-            file = LabelFile.read(what, getattr(self.args, "images", None), self.args.limit)
-            self.left_out += file.left_out
-            return file
+            return LabelFile.read(what, self.args.images, self.args.limit)
+        wanted = problems(what, self.args.limit, self.args.seed)
         self._policy = self._policy or load_policy(self.args.policy)
-        return Worlds(what, problems(what, self.args.limit, self.args.seed), self._policy, Sampling(n=self.args.n), self.args.seed)
+        return Worlds(what, wanted, self._policy, Sampling(n=self.args.n), self.args.seed)
+
+    def judged(self, source: Source, name: str, *, thorough: bool = True) -> list[dict[str, Any]]:
+        """The records of a set or file, kept under `name`."""
+        from cos.card.judging import judge
+
+        return judge(source, self.scorer, self.out / f"{name}.jsonl", Progress(f"{name} of {source.name}"), thorough=thorough)
+
+    def calibration(self) -> Calibration:
+        """The one that fits the validation data."""
+        from cos.card.report import calibrate
+
+        assert self.validation is not None
+        try:
+            records = self.judged(self.validation, "validation", thorough=False)
+            return calibrate(records, {"reward": self.reward, "set": self.validation.name})
+        except ValueError as fault:
+            raise UserError(f"{self.validation.name}: {fault}; take more questions (--limit) or another policy") from None
 
 
-def calibrated(work: Work, chosen: str, calibrate: Any) -> Any:
-    """The calibration that fits the validation data `chosen`."""
-    from cos.loading import fingerprint
-
-    try:
-        return calibrate(work.judged(chosen, "validation"), {"reward": fingerprint(work.args.reward, "reward"), "set": chosen})
-    except ValueError as fault:
-        raise UserError(f"{chosen}: {fault}; take more questions (--limit) or another policy") from None
-
-
-def _asked(args: argparse.Namespace) -> str:
+def asked(args: argparse.Namespace) -> str:
     """The set or the file."""
-    from cos.problems import problems
-
     if (args.set is None) == (args.file is None):
         raise UserError("one of --set and --file is needed" + ("" if args.set is None else ", not both"))
     if args.file is not None and not Path(args.file).is_file():
         raise UserError(f"{args.file}: no such file")
-    if args.set is not None:
-        problems(args.set, 1)  # refuses a set that does not exist before any work is done
     return str(args.set or args.file)

@@ -143,7 +143,7 @@ def test_thresholds_are_the_best_there_are(looking: Records) -> None:
 
 
 def test_what_became_of_shared_prefixes_are_roll_outs() -> None:
-    nodes = [{"depth": 1, "kind": "see", "reward": 0.6}, *({"depth": 2, "kind": kind, "reward": 0.1} for kind in ("see", "answer"))]
+    nodes = [{"depth": 1 + bool(at), "kind": ("see", "see", "answer")[at], "reward": 0.6 - 0.2 * at, "rollouts": None} for at in range(3)]
     chains = [
         {"path": [0, 1], "count": 3, "right": 0.0},
         {"path": [0, 2], "count": 2, "right": 1.0},
@@ -151,6 +151,9 @@ def test_what_became_of_shared_prefixes_are_roll_outs() -> None:
     ]
     found = rollouts_of([{"nodes": nodes, "chains": chains}])
     assert (found.rewards, found.shares, found.counts) == ([0.6], [0.4], [5])
+    nodes[1]["rollouts"] = [16, 4]  # tried on purpose: that counts
+    found = rollouts_of([{"nodes": nodes, "chains": chains}])
+    assert (found.shares, found.counts) == ([0.4, 0.25], [5, 16])
 
 
 def test_edits_keep_every_step_right() -> None:
@@ -216,8 +219,10 @@ def test_calibrate_fits_on_validation_only(tmp_path: Path, monkeypatch: pytest.M
     assert main([*words, "--set", "charts:validation", "--to", str(file)]) == 0
     assert json.loads(capsys.readouterr().out)["about"]["set"] == "charts:validation"
     assert Calibration.load(file).probability(1.0) > 0.99 > 0.01 > Calibration.load(file).probability(0.0)
-    assert main([*words, "--set", "charts:test", "--to", str(file)]) == 2 and "never on those of a test" in capsys.readouterr().err
-    assert main([*words, "--set", "charts:validation"]) == 2 and "--to" in capsys.readouterr().err
+    assert (
+        main([*words, "--set", "charts:test", "--to", str(file)]) == 2 and "never chosen on problems of a test" in capsys.readouterr().err
+    )
+    assert main([*words, "--set", "charts:validation"]) == 2 and "name a file with --to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

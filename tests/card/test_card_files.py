@@ -112,11 +112,14 @@ def test_our_own_labels(tmp_path: Path) -> None:
         right = worlds.chain(problem, random.Random(1))
         for number, chain in enumerate([right, worlds.corrupt(problem, right, random.Random(2))]):
             item = labelled(problem, chain)
-            rows.append(Labelled(f"{problem.id}/{number}", problem, chain, StepLabels(item.labels, item.right, "truth")))
+            details = {"drawn": [8] * len(chain.steps), "right": [3] * len(chain.steps)} if number else {}
+            rows.append(Labelled(f"{problem.id}/{number}", problem, chain, StepLabels(item.labels, item.right, "rollouts"), {}, details))
     write(tmp_path / "labels.jsonl", "labels", [row.to_json() for row in rows])
     source = LabelFile.read(tmp_path / "labels.jsonl")
     records = judging.judge(source, None, tmp_path / "records.jsonl")
-    card = report(records, calibrate(records, {}))
+    calibration = calibrate(records, {})
+    card = report(records, calibration)
+    assert calibration.about["rollouts"] > 0 and {value for _, value in calibration.quantiles["0.9"]} == {3 / 8}
     assert (card["questions"], card["chains"]) == (6, 12) and card["auc"] == card["first_error_f1"] == 1.0
     assert (
         set(card["by"]["kind"]) >= {"see"}
