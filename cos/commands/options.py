@@ -86,11 +86,18 @@ def take_loading(args: argparse.Namespace) -> None:
         loading.HOW.update({name: value for name in names if (value := getattr(args, name))})
 
 
+REWARDS = (
+    "embedded, scripted, oracle, a folder or a Hub id (embedded); or in another form: confidence:MODEL, certainty:MODEL, visualprm:MODEL, "
+    "judge:MODEL, outcome:REWARD, blend:0.5*REWARD+0.5*REWARD"
+)
+"""What --reward may name (cos/loading.py)."""
+
+
 def add_models(parser: argparse.ArgumentParser, *, policy: bool = True) -> None:
     """--policy and --reward."""
     if policy:
         parser.add_argument("--policy", default="embedded", help="embedded, scripted, a folder or a Hub id (embedded)")
-    parser.add_argument("--reward", default="embedded", help="embedded, scripted, oracle, confidence, a folder or a Hub id (embedded)")
+    parser.add_argument("--reward", default="embedded", help=REWARDS)
 
 
 def add_search(parser: argparse.ArgumentParser, *, n: Callable[[str], Any] = int) -> None:
