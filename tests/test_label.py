@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import picture, tiny
 
 from cos.__main__ import main
 from cos.answers import match
 from cos.chain import Chain, Labelled, Problem, Sample, Step, StepLabels
-from cos.label import Reply, by_judge, by_reward, by_truth, consensus, question, verdicts
+from cos.label import Reply, by_judge, by_reward, by_truth, consensus, question, speaker, verdicts
 from cos.meter import Meter
 from cos.models.scripted import ScriptedScorer, words
 from cos.problems import chain as right_chain
@@ -100,6 +101,17 @@ def test_a_judge_is_asked_and_what_it_does_not_say_is_counted() -> None:
     assert (one.labels, one.details["unparsed"], one.cost) == (StepLabels((1.0, None), 0.0, "judge"), 0, {"policy_decode": 9, "tokens": 9})
     assert (other.labels, other.details["unparsed"]) == (StepLabels((None, None), None, "judge"), 3)
     assert asked[0].question == question(PROBLEM, CHAIN) and "Step 2: End. It is 3. So.\nAnswer: 3\n" in asked[0].question
+
+
+def test_any_model_that_talks_can_be_asked() -> None:
+    """An untrained one says nothing that can be read; it is asked with the picture, and what it read and wrote is counted."""
+    from cos.engine.torch_engine import TorchPolicy
+
+    policy = TorchPolicy(tiny(gain=1.0))
+    made = by_judge(speaker(policy, max_tokens=9), [SAMPLE, replace(SAMPLE, number=1)], lambda problem: picture(1))
+    assert [one.details["unparsed"] for one in made] == [3, 3] and made[0].details["said"] == made[1].details["said"] != ""
+    assert policy.forwards["prefill"] == made[0].cost["policy_prefill"] and made[0].cost["vision_calls"] == 1
+    assert policy.forwards["decode"] == sum(one.cost["policy_decode"] for one in made) <= 18 and not policy._prompts.nodes
 
 
 def labelled(*steps: float | None, answer: float | None = None, source: str = "truth", cost: float = 1.0) -> Labelled:
