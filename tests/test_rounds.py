@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from jsonschema import Draft202012Validator
 
 from cos import rounds
 from cos.chain import Preference, Sample
@@ -46,6 +48,9 @@ def test_a_round_leaves_its_chains_labels_pairs_and_model(whole: tuple[Path, lis
         assert len(made) == rows[number]["pairs"] and all(pair.chosen_score > pair.rejected_score for pair in made)
         assert rows[number]["sampled"]["steps"] == sum(len(one.chain.steps) for one in pool) / 8
         assert rows[number]["training"]["begun_from"] == rows[number]["training"]["near"] == "embedded"
+    schema = json.loads((Path(__file__).parent.parent / "docs/schemas/round.json").read_text("utf-8"))
+    for line in (out / "rounds.jsonl").read_text("utf-8").splitlines():
+        Draft202012Validator(schema).validate(json.loads(line))
     problems = [{row["problem"]["id"] for row in read(out / f"round-{n}" / "pool.jsonl", "pool", dict)} for n in (1, 2)]
     assert not problems[0] & problems[1]
 

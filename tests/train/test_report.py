@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from jsonschema import Draft202012Validator
 from lessons import chain, fresh, train, weights, write_files
 
 from cos.chain import StepLabels
@@ -33,6 +34,13 @@ PLAN = Schedule(steps=2, batch=2, learning_rate=1e-3)
 def files(tmp_path: Path) -> Path:
     """Training files."""
     return write_files(tmp_path)
+
+
+def fits(name: str, path: Path) -> None:
+    """Each line fits the published schema."""
+    schema = json.loads((Path(__file__).parent.parent.parent / f"docs/schemas/{name}.json").read_text("utf-8"))
+    for line in path.read_text("utf-8").splitlines():
+        Draft202012Validator(schema).validate(json.loads(line))
 
 
 def test_a_model_has_a_card(files: Path, tmp_path: Path) -> None:
@@ -107,6 +115,7 @@ def test_reference_log_probabilities_are_computed_once_and_known_by_model_and_da
     assert sum(measured) == 4
     rows = list(read(tmp_path / "run/reference.0.jsonl", "reference", dict))
     assert len({row["key"] for row in rows}) == 4
+    fits("reference", tmp_path / "run/reference.0.jsonl")
     for folder in ("run/model", "run/checkpoints"):  # as if it had been killed before the end
         for file in sorted((tmp_path / folder).glob("**/*")):
             file.unlink()
@@ -144,6 +153,7 @@ def test_a_looking_model_writes_its_descriptions_once_and_reads_them(files: Path
     rows = read_rows(files / "prm.jsonl", files, "prm", vlm.encoder, vlm.longest)
     said = descriptions(vlm, rows, tmp_path / "run/looks.jsonl")
     assert said[0] == () and all(said[1:])
+    fits("look", tmp_path / "run/looks.jsonl")
     scorer = StepTagScorer(vlm)
     for row, tokens in zip(rows[1:], said[1:], strict=True):
         (opened,) = scorer.open([Prompt(row.question, row.picture)])

@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny_models import LOOK, SHAPE, TEXTS, picture
 
-from cos.chain import Chain, Step, StepLabels
+from cos.chain import Chain, Problem, Sample, Step, StepLabels
 from cos.errors import UserError
 from cos.models.embedded import build, make_tokenizer
 from cos.models.encode import Turn
@@ -21,8 +21,9 @@ from cos.models.vlm import VLM, load
 from cos.problems.released import write_rows
 from cos.problems.released_rows import Row, parse_row, prm_row, sft_row
 from cos.runs import Run
+from cos.store import write
 from cos.train import loop, prm, sft
-from cos.train.data import IGNORE, Example, Pictures, collate, supervised
+from cos.train.data import IGNORE
 from cos.train.files import read_rows
 from cos.train.loop import Schedule
 from cos.train.sft import drawn_problems
@@ -88,7 +89,7 @@ def test_sft_two_steps_from_worlds(tmp_path: Path, bf16: bool) -> None:
 
 @pytest.mark.parametrize("look", [LOOK, None])
 def test_prm_two_steps_from_worlds(tmp_path: Path, look: str | None) -> None:
-    (tmp_path / "pool.jsonl").write_text(json.dumps({"id": "charts-train-0-00000", "chains": [chain(3).to_json()]}) + "\n")
+    write(tmp_path / "pool.jsonl", "pool", [Sample(Problem("charts-train-0-00000", "Q"), 0, chain(3)).to_json()])
     mix = prm.Mix(wrong=0.3, sampled=0.4, swapped=0.2)
     config = prm.Config(str(tmp_path / "run"), worlds=WORLDS, pool=str(tmp_path / "pool.jsonl"), mix=mix, schedule=schedule(2))
     found = prm.run(fresh(look), config)
@@ -140,30 +141,6 @@ def test_prm_learns_four_rows_by_heart(rows: Path) -> None:
     config = prm.Config(str(rows / "c"), str(rows / "mixed.jsonl"), str(rows), language=0.0, schedule=schedule(1, learning_rate=0.0))
     last = prm.run(vlm, config)
     assert last["tags"] < 0.4 and last["right"] > 0.9  # 2 log 2 = 1.39 at the start
-
-
-def test_eight_rows_at_once_or_four_and_four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal up to rounding, where the rows have the same number of targets. By plain descent, since Adam makes steps of noise as large as
-    any other where a gradient is zero by right (biases of keys)."""
-    monkeypatch.setattr(loop, "_optimizers", lambda vlm, plan: [torch.optim.SGD(vlm.model.parameters())])
-
-    def train(size: int, accumulate: int) -> VLM:
-        vlm = fresh()
-        pictures = Pictures(vlm.encoder, picture)
-
-        def example(index: int) -> Example:
-            said = (*vlm.encoder.plain("it is "), *vlm.encoder.plain(f"{index % 8}"))
-            return supervised(vlm.encoder, [Turn("user", "Q", image=True), Turn("assistant", said)], (False, True), index % 8, 1)
-
-        rows = [example(index) for index in range(8)]
-        assert len({len(row.ids) for row in rows}) == 1
-        cut = [collate(rows[start : start + size], pictures, vlm.encoder.pad_id) for start in range(0, 8, size)]
-        plan = schedule(2, batch=size, accumulate=accumulate, learning_rate=0.1)
-        loop.train(vlm, plan, Run.start(tmp_path / f"{size}", {}, 0), lambda part: cut[part % accumulate], sft.loss)
-        return vlm
-
-    one, two = weights(train(8, 1)), weights(train(4, 2))
-    assert same(one, two, atol=1e-5) and not same(one, weights(fresh()), atol=1e-3)
 
 
 # Resume ---------------------------------------------------------------------------------------------------------------------------
@@ -297,15 +274,10 @@ def test_the_released_samples_can_be_trained_on(caplog: pytest.LogCaptureFixture
     assert "with several pictures, of which training takes one a row (lines 4)" in caplog.text
 
 
-def test_a_looking_model_needs_descriptions(rows: Path) -> None:
-    with pytest.raises(UserError, match="looks first"):
-        prm.run(fresh(LOOK), prm.Config(str(rows / "x"), str(rows / "prm.jsonl"), str(rows), schedule=schedule(1)))
-
-
 def test_a_pool_is_read_and_its_bad_lines_are_named(tmp_path: Path) -> None:
-    good = json.dumps({"schema": "cos.pool/1", "id": "a", "chains": [chain(1).to_json(), Chain((), "3").to_json()]})
-    (tmp_path / "pool.jsonl").write_text(good + "\n" + json.dumps({"id": "b", "chains": []}) + "\n")
+    drawn = [Sample(Problem("a", "Q"), 0, chain(1)), Sample(Problem("a", "Q"), 1, Chain((), "3")), Sample(Problem("b", "Q"), 0, Chain())]
+    write(tmp_path / "pool.jsonl", "pool", [sample.to_json() for sample in drawn])
     assert prm.read_pool(str(tmp_path / "pool.jsonl")) == {"a": [chain(1)]}
-    (tmp_path / "pool.jsonl").write_text(good + '\n{"id": "b"}\n')
+    write(tmp_path / "pool.jsonl", "pool", [drawn[0].to_json(), {"id": "b"}])
     with pytest.raises(UserError, match="line 2"):
         prm.read_pool(str(tmp_path / "pool.jsonl"))
