@@ -36,6 +36,7 @@ VERBS = {
     "score": "rewards for given chains",
     "solve": "search one question about one picture",
     "eval": "compare methods over a set of problems",
+    "bench": "this engine against the way without memory between calls",
     "trace show": "print a search as a tree",
     "trace bundle": "searches as one HTML file",
     "env": "versions and devices, for reports of faults",

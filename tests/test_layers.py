@@ -23,6 +23,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "judge": (
         "cos.loading",
         "cos.evaluate",
+        "cos.bench",
         "cos.clocked",
         "cos.pool",
         "cos.truths",

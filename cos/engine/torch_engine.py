@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -16,12 +16,12 @@ from cos.protocols import Draw, Handle, Opened, Piece, Prompt, Read, ToRead
 class TorchPolicy:
     """`protocols.Policy` on a VLM. May be called from any thread; calls take turns. `forwards`: what really went through the model."""
 
-    def __init__(self, vlm: VLM, room: int | None = None) -> None:
-        """`room`: bytes for keys and values (`Reader`)."""
+    def __init__(self, vlm: VLM, room: int | None = None, decoder: Callable[[Reader], Decoder] = Decoder) -> None:
+        """`room`: bytes for keys and values (`Reader`); `decoder`: another way to choose tokens."""
         reader = Reader(vlm, room)
         self.name, self.costs, self.forwards = vlm.name, reader.costs(), reader.forwards
         self._reader, self._prompts = reader, Prompts(reader)
-        self._decoder = Decoder(reader)
+        self._decoder = decoder(reader)
 
     @torch.inference_mode()
     def open(self, prompts: Sequence[Prompt]) -> list[Opened]:

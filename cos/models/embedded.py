@@ -80,10 +80,11 @@ def make_tokenizer(texts: Iterable[str], size: int = 1200) -> PreTrainedTokenize
     )
     special = [*CHAT_TOKENS, *FORMAT_TOKENS, *TAG_TOKENS, *RUNS]
     raw.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    return _wrapped(raw)
+    return wrapped(raw)
 
 
-def _wrapped(raw: Tokenizer) -> PreTrainedTokenizerFast:
+def wrapped(raw: Tokenizer) -> PreTrainedTokenizerFast:
+    """A tokenizer with this family's chat form and ends."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
     )
@@ -162,7 +163,7 @@ def new(role: str) -> VLM:
     that a world's new words change no token (`tools/make_tokenizer.py` made it). The reward model looks first."""
     raw = Tokenizer.from_file(str(path("tokenizer") / "tokenizer.json"))
     shape, look = {"policy": (POLICY, None), "reward": (REWARD, LOOK)}[role]
-    return build(shape, _wrapped(raw), look=look)
+    return build(shape, wrapped(raw), look=look)
 
 
 def path(role: str) -> Path:
