@@ -6,27 +6,27 @@ Takes the models that the app offers first. Needs a Chromium (named in BROWSER_P
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from cos.problems import draw
-from workbench.session import Session, new_puzzle
+from workbench.inputs import new_puzzle
+from workbench.runs import Archive
+from workbench.session import Session
 from workbench.ui import build, serve
 
-SHOTS = {
-    "solve": (1440, 900, "light"),
-    "solve-dark": (1440, 900, "dark"),
-    "solve-phone": (390, 844, "light"),
-    "solve-phone-dark": (390, 844, "dark"),
-}
+SHOTS = {"": (1440, 900, "light"), "-dark": (1440, 900, "dark"), "-phone": (390, 844, "light"), "-phone-dark": (390, 844, "dark")}
+"""Ending of the file's name -> width, height, colours."""
 
 
 def main() -> None:
-    """Serve, press Run, look."""
+    """Serve, press Run, look at each page."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures")
     folder.mkdir(parents=True, exist_ok=True)
     draw(new_puzzle("charts", 2, seed=7)).save(folder / "chart.png")
@@ -34,31 +34,59 @@ def main() -> None:
     found = os.environ.get("BROWSER_PATH") or next((path for name in names if (path := shutil.which(name))), None)
     if found is None:
         sys.exit("pictures: no Chromium found: install one, or name it in BROWSER_PATH")
-    session = Session.offering()
+    session = Session.offering(archive=Archive())
     session.warm()
-    url = serve(build(session), wait=False)
+    url = serve(build(session), session, wait=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        for name, (width, height, scheme) in SHOTS.items():
-            shoot(browser, url, folder / f"{name}.png", width, height, scheme == "dark")
+        for ending, (width, height, scheme) in SHOTS.items():
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light")
+            page.set_default_timeout(120_000)
+            for name, show in PAGES.items():
+                show(page, url)
+                keep(page, folder / f"{name}{ending}.png")
+            page.close()
 
 
-def shoot(browser: Browser, url: str, file: Path, width: int, height: int, dark: bool) -> None:
-    """One run of three methods, then one node picked."""
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+def solve(page: Page, url: str) -> None:
+    """One run of three methods."""
     page.goto(url)
     page.locator("#run:enabled").click()
     page.get_by_text("Done in").wait_for()
-    page.wait_for_timeout(500)
-    page.mouse.move(width - 1, height - 1)
-    if width < 900:
-        page.locator("#panel-2").scroll_into_view_if_needed()
+    if (page.viewport_size or {"width": 0})["width"] < 900:
         page.evaluate("document.querySelector('#panel-2').scrollIntoView()")
+
+
+def what_if(page: Page, url: str) -> None:
+    """From that run: a dropped step, taken up again with another text."""
+    page.locator("#panel-2 g.node.pruned").first.click()
+    page.locator("#panel-2 .trail a").click()
+    page.locator("#panel-0 .step.picked").wait_for()
+    text = page.locator("#step-thought textarea")
+    text.fill(re.sub(r"\d+", lambda number: str(int(number[0]) + 1), text.input_value()) or "It is otherwise.")
+    page.locator("#run").click()
+    page.get_by_text("Done in").wait_for()
+    page.evaluate("document.querySelector('#panel-1').scrollIntoView({block: 'nearest'})")
+
+
+def replay(page: Page, url: str) -> None:
+    """A recorded run in its middle."""
+    page.goto(f"{url.rstrip('/')}/replay?trace=09-fooled")
+    page.locator("#panel-0 .panel").wait_for()
+
+
+PAGES: dict[str, Callable[[Page, str], None]] = {"solve": solve, "what-if": what_if, "replay": replay}
+"""In this order: the second begins where the first ends."""
+
+
+def keep(page: Page, file: Path) -> None:
+    """The page as a picture of 256 colours: a fifth of the size, no difference to the eye."""
+    page.wait_for_timeout(500)
+    page.mouse.move(1, 1)
     page.screenshot(path=str(file))
-    with Image.open(file) as shot:  # 256 colours: a fifth of the size, no difference to the eye
+    with Image.open(file) as shot:
         small = shot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     small.save(file, optimize=True)
-    page.close()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from workbench.session import examples
+from workbench.inputs import examples
 
 pytestmark = pytest.mark.browser
 RELEASED = Path(__file__).parent.parent / "data" / "released" / "images"
