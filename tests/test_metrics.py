@@ -196,3 +196,33 @@ def test_holm_rejects_what_the_step_down_rule_rejects(p_values: list[float]) -> 
             break
         rejected.add(i)
     assert {i for i, p in enumerate(metrics.holm(p_values)) if p <= 0.05} == rejected
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.integers(0, 1), st.sampled_from("abc")), min_size=1, max_size=25))
+def test_stratified_auc_compares_pairs_of_one_stratum_alone(rows: list[tuple[float, int, str]]) -> None:
+    pairs = [(a > b) + (a == b) / 2 for a, x, own in rows for b, y, other in rows if x == 1 and y == 0 and own == other]
+    found = metrics.stratified_auc([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+    assert found == pytest.approx(sum(pairs) / len(pairs)) if pairs else math.isnan(found)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=25))
+def test_rank_correlation_is_scipys(rows: list[tuple[int, int]]) -> None:
+    first, second = ([row[side] for row in rows] for side in (0, 1))
+    found = metrics.rank_correlation(first, second)
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(pytest.importorskip("scipy.stats").spearmanr(first, second).statistic)
+
+
+def test_resampled_covers_the_truth_as_often_as_it_says() -> None:
+    truth, held = 0.3, 0
+    for seed in range(60):
+        drawn = np.random.default_rng(seed).random(80) < truth
+        found = metrics.resampled(80, lambda units, drawn=drawn: float(drawn[units].mean()), rng(), draws=200)  # type: ignore[misc]
+        held += found.low <= truth <= found.high
+        assert found.value == pytest.approx(drawn.mean())
+    assert 50 <= held <= 60
+    assert metrics.resampled(3, lambda units: math.nan if len(set(units)) < 2 else 1.0, rng()) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="no problems"):
+        metrics.resampled(0, len, rng())

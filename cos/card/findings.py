@@ -15,7 +15,7 @@ def findings(card: Card) -> list[str]:
 
 
 def table(card: Card) -> str:
-    """The card for people."""
+    """The figures for people."""
     low, high = card["auc_ci95"]
     rows = [
         ("step AUC", f"{_show(card['auc'])} (95 %: {_show(low)} to {_show(high)}); inside a question {_show(card['auc_by_question'])}"),
@@ -37,7 +37,7 @@ def table(card: Card) -> str:
     for name in ("depth", "kind", "level", "group"):
         rows.append((f"AUC by {name}", ", ".join(f"{value} {_show(row['auc'])}" for value, row in card["by"][name].items())))
     head = f"{card['questions']} questions, {card['chains']} chains, {card['steps']} labelled steps, {_share(card['right_share'])} right"
-    return "\n".join([head, *(f"{name:<38}{text}" for name, text in rows), *(f"! {text}" for text in findings(card))])
+    return "\n".join([head, *(f"{name:<38}{text}" for name, text in rows)])
 
 
 def _selection(best: Card | None) -> list[tuple[str, str]]:

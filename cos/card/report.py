@@ -68,8 +68,8 @@ def report(records: Sequence[Record], calibration: Calibration | None, seed: int
         "calibration": None if calibration is None else {"method": calibration.method, "temperature": calibration.temperature},
         "curves": _curves(steps, calibrated),
     }
-    groups = [row for row in card["by"]["group"].values() if row["macro_f1"] is not None]
-    means = {f"{name}_mean_of_groups": _mean([row[name] for row in groups]) for name in ("macro_f1", "first_error_f1")}
+    groups = {name: [row[name] for row in card["by"]["group"].values()] for name in ("macro_f1", "first_error_f1")}
+    means = {f"{name}_mean_of_groups": _mean([value for value in own if not math.isnan(value)]) for name, own in groups.items()}
     plain: dict[str, Any] = _plain(card | means)
     return plain
 

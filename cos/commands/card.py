@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> Outcome:
     write(work.out / "card.json", "card", [card])
     (work.out / "card.html").write_text(page(card), "utf-8")
     shown = {key: value for key, value in card.items() if key != "curves"}
-    return Outcome(shown, f"{args.reward} on {what}; threshold from {origin}\n{table(card)}\n{work.out / 'card.html'}")
+    lines = [f"{args.reward} on {what}; threshold from {origin}", table(card), *(f"! {text}" for text in card["findings"])]
+    return Outcome(shown, "\n".join([*lines, str(work.out / "card.html")]))
 
 
 class Work:
