@@ -43,7 +43,8 @@ def test_every_set_is_checked_under_its_own_root(meta: Path, capsys: pytest.Capt
     assert [(row["set"], row["line"]) for row in found["bad"]] == [("two", 2), ("two", 0)]
     assert "one.png: no such picture" in found["bad"][0]["reason"] and "`length` is 5, but there are 2" in found["bad"][1]["reason"]
     assert main(["data", "check", str(meta)]) == 1
-    assert "meta.json, two, line 2: one.png" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "meta.json, two, line 2: one.png" in shown and "5 rows, 2 bad; " in shown and " MB of memory" in shown
 
 
 @pytest.mark.parametrize(("repeat", "count"), [(1, 3), (2, 6), (0.7, 2), (0.1, 0), (3.0, 9)])

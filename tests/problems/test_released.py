@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from cos.chain import Chain, Step, StepLabels
 from cos.errors import UserError
-from cos.problems.released import check, read_rows, write_rows
+from cos.problems.released import Report, check, read_rows, write_rows
 from cos.problems.released_rows import BadRow, dpo_row, parse_row, prm_row, scored, sft_row
 from cos.template import FORMAT_TOKENS, render
 
@@ -79,6 +80,21 @@ def test_the_good_rows_survive_the_bad() -> None:
     assert bad == [line for line in BAD if line != 3]
     with pytest.raises(UserError, match=r"bad_sft\.jsonl, line 2: not JSON"):
         list(read_rows(DATA / "bad_sft.jsonl"))
+
+
+def test_memory_stays_flat_and_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    row = next(read_rows(DATA / "sft.jsonl"))
+    turns = row.source["conversations"]
+    sized = {**row.source, "conversations": [{**turns[0], "value": f"{turns[0]['value']} {'x' * 2000}"}, *turns[1:]]}
+    write_rows(tmp_path / "rows.jsonl", [parse_row(sized)] * 2000)
+    tracemalloc.start()
+    assert check(tmp_path / "rows.jsonl", DATA) == Report(2000, ())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20 < (tmp_path / "rows.jsonl").stat().st_size / 4
+    (tmp_path / "empty.jsonl").write_text("\n\n")
+    with pytest.raises(UserError, match="no rows"):
+        check(tmp_path / "empty.jsonl", None)
 
 
 def test_damaged_pictures_and_a_missing_root_are_named(tmp_path: Path) -> None:
