@@ -17,10 +17,13 @@ from cos.commands.card import Work, add_data, asked
 from cos.commands.options import Outcome
 from cos.errors import UserError
 
+N = 16
+"""Chains a question: the roll-outs of the CoS paper (arXiv 2509.19003), for that is what chains with the same beginning are."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    add_data(parser)
+    add_data(parser, N)
     parser.add_argument("--to", metavar="FILE", help="where the calibration goes (calibration.json beside the model)")
 
 

@@ -29,20 +29,20 @@ N = 8
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    add_data(parser)
+    add_data(parser, N)
     parser.add_argument(
         "--validation", metavar="S:SPLIT or FILE", help="what threshold and calibration are chosen on (the set's validation)"
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser, n: int) -> None:
     """The options that `cos calibrate` has too."""
     parser.add_argument("--set", metavar="S:SPLIT", help="charts, scenes, digits, refusals or all; train, validation, test or shift")
     parser.add_argument("--file", help="labelled chains in place of --set: of cos label, ProcessBench or VisualProcessBench")
     parser.add_argument("--images", metavar="ROOT", help="folder of the file's pictures (the file's own)")
     parser.add_argument("--limit", type=int, default=100, help="number of questions (100)")
     add_models(parser)
-    parser.add_argument("--n", type=int, default=N, help=f"chains drawn for each question ({N})")
+    parser.add_argument("--n", type=int, default=n, help=f"chains drawn for each question of a set ({n})")
     parser.add_argument("--out", metavar="DIR", help="folder of the results, where a killed run goes on (runs/card-...)")
 
 

@@ -1,1 +1,2 @@
-"""Rewards: the step-tag reward model, the likelihood of a step, the truth of a world; each is a `cos.protocols.Scorer`."""
+"""Rewards: reward models, judges, confidence, mixtures, the truth of a world; each a `cos.protocols.Scorer`; and what they are worth
+as probabilities (`calibrate`)."""

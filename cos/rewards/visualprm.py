@@ -1,7 +1,7 @@
 """VisualPRM's form of a process reward model (arXiv 2503.10291): a conversation of one step a turn, each answered with "+" or "-".
 
 The words are those of the released code (`PRM_SYSTEM_PROMPT`, "### Question:", "### Solution Process:"), whose soft score is the softmax
-over the two answers. As in training every earlier step stands with a "+" after it.
+over the two answers. Every earlier step stands with a "+" after it, whatever its own score was, so that one reading serves all.
 """
 
 from __future__ import annotations
