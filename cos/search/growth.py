@@ -16,7 +16,7 @@ from cos.errors import UserError
 from cos.protocols import Costs, Draw, Opened, Piece, Prompt, Read, Scored, ToRead, ToScore
 from cos.search.asking import Decide, Expand, Request, Score, Settings
 from cos.search.chains import judge
-from cos.search.methods import METHODS, ONE_CHAIN
+from cos.search.methods import FIRST, METHODS
 from cos.search.reading import Held, image_reference, meter, read_given, read_node
 from cos.search.rows import Row, Streams, rows_of
 from cos.search.select import Choice
@@ -50,7 +50,7 @@ class Search:
     @property
     def rows(self) -> int:
         """Rows that it fills of a first batch."""
-        return 1 if self.method in ONE_CHAIN else self.settings.n
+        return min(FIRST.get(self.method, lambda settings: settings.n)(self.settings), self.settings.n)
 
 
 class Growth:

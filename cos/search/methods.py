@@ -52,3 +52,10 @@ METHODS: dict[str, Callable[[SearchTrace, Settings], Asking]] = {
 
 ONE_CHAIN = frozenset({"greedy", "sample"})
 """Methods that draw one chain, whatever `n` says."""
+
+FIRST: dict[str, Callable[[Settings], int]] = {
+    **dict.fromkeys(ONE_CHAIN, lambda settings: 1),
+    "adaptive_n": lambda settings: 1,
+    "mcts": lambda settings: settings.width,
+}
+"""Draws of the first round, for methods where it is not `n`: what the scheduler counts on."""

@@ -100,7 +100,7 @@ class _Budget:
     def of(self, search: Search, policy: Policy, scorer: Scorer | None) -> float:
         """What `search` will come to hold: as much as the largest so far; before any has ended, TOKENS tokens a chain in each model."""
         a_token = policy.costs.kv_bytes_per_token + (scorer.costs.kv_bytes_per_token if scorer else 0.0)
-        return self.largest or search.rows * TOKENS * a_token
+        return self.largest or search.settings.n * TOKENS * a_token
 
     def batches(self, pairs: Sequence[tuple[Growth, Row]], a_token: float) -> Iterator[list[tuple[Growth, Row]]]:
         """The rows in batches, in order, each within the budget or of a single row."""

@@ -39,7 +39,7 @@ def test_counters_equal_the_formulas_of_the_cost_model() -> None:
     first, later, answer = lengths()
     total = first + (STEPS - 1) * later + answer
     c = IMAGE_TOKENS + len(words(PROMPT.question))
-    for method in ("best_of_n", "weighted_vote", "step_beam"):
+    for method in ("best_of_n", "weighted_vote", "step_beam", "dvts", "annealed_beam", "rebase", "particle"):
         policy, scorer = ScriptedPolicy(numbers, costs=costs), ScriptedScorer(lambda p, texts: hash_reward(texts), costs=costs)
         meter = solve(Prompt(PROMPT.question, image), policy, scorer, method, Settings(n=n, width=width)).meter
         assert (meter.policy_prefill, meter.policy_decode) == (c, n * total)
