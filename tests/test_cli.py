@@ -313,7 +313,7 @@ def test_train_takes_recipes_and_flags(capsys: Captured, tmp_path: Path, monkeyp
 
     taken: list[prm.Config] = []
     monkeypatch.setattr("cos.commands.train_prm.model_of", lambda name, role: f"{name} as {role}")
-    monkeypatch.setattr(prm, "run", lambda model, config: taken.append(config) or {"loss": 0.5})
+    monkeypatch.setattr(prm, "run", lambda model, config, report: taken.append(config) or {"loss": 0.5})
     file = tmp_path / "r.yaml"
     file.write_text("model: new:reward\nout: runs/x\nseed: 4\nlanguage: 1\nmix: {swapped: 0}\nschedule: {steps: 9, learning_rate: 1e-3}\n")
     found = cos(capsys, "train", "prm", "--config", str(file), "--steps", "2")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 import torch.nn.functional as F
 
-from cos.models.vlm import VLM
+from cos.models.vlm import NOTES, VLM
 from cos.train.data import Pictures, cut
 from cos.train.files import read_rows
 from cos.train.loop import Schedule, start, train
@@ -99,7 +99,8 @@ def run(vlm: VLM, config: Config, reference: VLM | None = None, report: Report =
     def batch(examples: Sequence[Pair]) -> Pairs:
         return collate_pairs(examples, pictures, vlm.encoder.pad_id)
 
-    if not (folder.folder / "model").is_dir():
+    if not (folder.folder / "model" / NOTES).is_file():
+        (reference or vlm).model.float()  # as the policy will be, so that at the start they agree
         known = references(reference or vlm, [example(index) for index in range(len(rows))], batch, log_probabilities, folder, plan)
     cutting = cut(example, lambda pair: pair.tokens, len(rows), plan.batch, config.seed, plan.accumulate)
 

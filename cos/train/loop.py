@@ -91,7 +91,8 @@ def train(
     if (run.folder / "model" / NOTES).is_file():  # written last: the run has ended
         take_weights(vlm, run.folder / "model")
         return {}
-    here, name = processes(), vlm.name
+    here, name, dtype = processes(), vlm.name, vlm.model.config.dtype or torch.float32
+    vlm.model.float()  # small steps are lost in bfloat16; autocast does its arithmetic where it is wanted
     merge = choose(vlm, weights, run.seed)
     optimizers = _optimizers(vlm, schedule)
     task: torch.nn.Module = _Task(vlm, loss, schedule.bf16)
@@ -117,6 +118,7 @@ def train(
         write_card(_made(run.folder / "model"), run, name, report.command, averages)
         if state is not None:
             vlm.model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()}, assign=True)
+        vlm.model.to(dtype)
         vlm.save(run.folder / "model")
     here.wait()
     return averages

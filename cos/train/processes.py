@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from cos.errors import UserError
+
 
 class Processes:
     """This process among its kind. `rank` 0 is the first of `count`."""
@@ -44,8 +46,13 @@ class Processes:
         return task, rest
 
     def apart(self, task: Any) -> AbstractContextManager[Any]:
-        """Within it gradients add up without being shared: for all parts of a step but the last."""
-        return nullcontext() if self._accelerator is None else self._accelerator.no_sync(task)
+        """Within it gradients add up without being shared: for all parts of a step but the last. Raises UserError under DeepSpeed."""
+        if self._accelerator is None:
+            return nullcontext()
+        if self._accelerator.distributed_type.value == "DEEPSPEED":
+            raise UserError("DeepSpeed makes a step of every batch here: set accumulate to 1, and take larger batches or more processes")
+        context: AbstractContextManager[Any] = self._accelerator.no_sync(task)
+        return context
 
     def backward(self, value: torch.Tensor) -> None:
         """Gradients of a loss, averaged over the processes."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lessons import KINDS, fresh, moved, train, weights, write_files
+from safetensors.torch import load_file
 from tiny_families import tiny_family
 
 from cos.errors import UserError
@@ -97,3 +98,15 @@ def test_a_killed_run_goes_on_with_adapters_and_pairs(
     train("dpo", cut, files, tmp_path / "cut", plan, weights=chosen)
     assert not moved(weights(whole), weights(cut))
     assert trace(tmp_path / "whole") == trace(tmp_path / "cut")
+
+
+def test_a_bfloat16_model_learns_in_float32_and_stays_what_it_was(files: Path, tmp_path: Path) -> None:
+    fresh().save(tmp_path / "begin")
+    vlm = load(tmp_path / "begin", dtype=torch.bfloat16)
+    before = weights(vlm)
+    train("sft", vlm, files, tmp_path / "run", Schedule(steps=3, batch=2, learning_rate=1e-6, save_every=2))
+    held = weights(load(tmp_path / "run/checkpoints/00000002"))
+    assert len(moved({name: value.float() for name, value in before.items()}, held)) > len(held) / 2  # in bfloat16 hardly one would
+    assert {value.dtype for value in load_file(tmp_path / "run/checkpoints/00000002/model.safetensors").values()} == {torch.float32}
+    assert vlm.model.dtype == torch.bfloat16
+    assert {value.dtype for value in load_file(tmp_path / "run/model/model.safetensors").values()} == {torch.bfloat16}

@@ -1,0 +1,65 @@
+"""`cos train` from the command line: two steps of DPO on a model in a folder, recipes that ship, mistakes said in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lessons import fresh, write_files
+
+from cos import rounds
+from cos.__main__ import _parse, main
+from cos.commands.recipe import config_of
+from cos.models.vlm import load
+from cos.train import dpo, prm, sft
+
+ROOT = Path(__file__).parent.parent.parent
+KINDS: dict[str, Any] = {"sft": sft.Config, "prm": prm.Config, "dpo": dpo.Config, "rounds": rounds.Config}
+
+
+def test_dpo_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = write_files(tmp_path)
+    fresh().save(tmp_path / "sft")
+    fresh(seed=1).save(tmp_path / "other")
+    words = ["train", "dpo", "--model", str(tmp_path / "sft"), "--data", str(files / "dpo.jsonl"), "--images", str(files), "--batch", "2"]
+    more = ["--reference", str(tmp_path / "other"), "--max-steps", "2", "--lora-rank", "2", "--freeze-vision", "--beta", "0.3", "--json"]
+    assert main([*words, *more, "--out", str(tmp_path / "run")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["metrics"]) == {"loss", "nll", "right", "margin", "chosen", "rejected"}
+    settings = json.loads((tmp_path / "run/config.json").read_text("utf-8"))["config"]
+    assert (settings["beta"], settings["schedule"]["steps"]) == (0.3, 2)
+    assert (settings["weights"]["lora_rank"], settings["weights"]["freeze_vision"]) == (2, True)
+    assert load(found["model"]).encoder.knows_chains and "cos" in (tmp_path / "run/model/README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"), [("paper_sft", "sft"), ("paper_prm", "prm"), ("paper_dpo", "dpo"), ("rounds", "rounds")], ids=lambda value: value
+)
+def test_recipes_are_read(file: str, kind: str) -> None:
+    args, _ = _parse(["train", kind, "--config", str(ROOT / f"recipes/{file}.yaml"), "--max-steps", "2"])
+    config, model = config_of(args, KINDS[kind])
+    assert config.schedule.steps == 2 and model and config.out == f"runs/{file}"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words", "said"),
+    [
+        ("begin: nowhere", [], "begin is 'nowhere'; take one of sft, previous"),
+        ("schedule: {optimizer: sgd}", [], "optimizer is 'sgd'; take one of adamw, muon"),
+        ("pairing: {aggregator: loudest}", [], "no aggregator is called 'loudest'"),
+        ("weights: {lora: 4}", [], "weights has no field 'lora'"),
+        ("seed: 1", ["--max-steps", "0"], "--max-steps is 0"),
+    ],
+)
+def test_mistakes(recipe: str, words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "r.yaml").write_text(f"model: embedded\nout: {tmp_path}/x\n{recipe}\n")
+    assert main(["train", "rounds", "--config", str(tmp_path / "r.yaml"), *words]) == 2
+    caught = capsys.readouterr()
+    assert said in caught.err and caught.out == "" and caught.err.count("\n") == 1
+
+
+def test_dpo_without_pairs_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "dpo", "--model", "embedded", "--out", str(tmp_path / "x")]) == 2
+    assert "--data is missing" in capsys.readouterr().err
