@@ -173,6 +173,26 @@ def timeless(path: Path) -> list[dict[str, Any]]:
     return [{**row, "cost": {key: value for key, value in row["cost"].items() if key != "seconds"}} for row in rows]
 
 
+def against_truth(made: list[Labelled]) -> dict[str, float]:
+    """By brute force; every step of these chains can be checked."""
+    rows = []
+    for one in made:
+        true = [check(one.problem, step).label for step in one.chain.steps]
+        shares = [right / drawn for right, drawn in zip(one.details["right"], one.details["drawn"], strict=True)]
+        rows += [
+            (share, label, true[at], min(true[: at + 1])) for at, (share, label) in enumerate(zip(shares, one.labels.steps, strict=True))
+        ]
+    pairs = [(a[0] > b[0]) + 0.5 * (a[0] == b[0]) for a in rows if a[2] for b in rows if not b[2]]
+    first = [next((at for at, step in enumerate(one.chain.steps) if not check(one.problem, step).label), None) for one in made]
+    return {
+        "steps": len(rows),
+        "same": sum(label == true for _, label, true, _ in rows) / len(rows),
+        "so_far": sum(label == before for _, label, _, before in rows) / len(rows),
+        "auc": pytest.approx(sum(pairs) / len(pairs)),
+        "first_error": sum(one.labels.first_error() == at for one, at in zip(made, first, strict=True)) / len(made),
+    }
+
+
 @pytest.mark.parametrize("by", ["truth", "rollouts", "binary", "reward", "judge"])
 def test_labels_of_every_source_go_on_after_a_kill(tmp_path: Path, capsys: Captured, pool: Path, by: str) -> None:
     out, models = tmp_path / by, ("--policy", "scripted", "--reward", "scripted", "--judge", "scripted", "--n", "2", "--block", "2")
@@ -187,7 +207,9 @@ def test_labels_of_every_source_go_on_after_a_kill(tmp_path: Path, capsys: Captu
     if by == "judge":  # a script that writes chains gives no verdict
         assert found["unparsed"] == sum(len(one.chain.steps) + 1 for one in made)
     if by == "truth":
-        assert found["truth"]["same"] == found["truth"]["first_error"] == 1.0
+        assert found["truth"]["same"] == found["truth"]["first_error"] == found["truth"]["auc"] == 1.0
+    if by == "rollouts":
+        assert found["truth"] == against_truth(made)
     whole, file = timeless(out), out / "labels.jsonl"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:3]) + '{"schema": "cos.la')
     again = cos(capsys, "label", pool, "--by", by, "--out", out, *models)
