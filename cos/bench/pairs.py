@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,13 +45,32 @@ class Plan:
         return Settings(n=self.n, width=self.width, max_tokens=self.length, max_steps=self.steps, seed=self.seed)
 
 
+class Took(NamedTuple):
+    """How long something took."""
+
+    seconds: float
+    processor: float
+    """Seconds of this process on all cores: on a machine that does other work too they say more than those of the clock."""
+
+
+class Clock:
+    """Runs from its making."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter(), time.process_time()
+
+    def took(self) -> Took:
+        """Since then."""
+        return Took(time.perf_counter() - self._began[0], time.process_time() - self._began[1])
+
+
 @dataclass(frozen=True)
 class Pair:
-    """Seconds of the three, token-forwards of the two by kind, and the largest difference of a reward."""
+    """Times of the three, token-forwards of the two by kind, and the largest difference of a reward."""
 
-    ours: float
-    stateless: float
-    bound: float
+    ours: Took
+    stateless: Took
+    bound: Took
     our_forwards: dict[str, int]
     stateless_forwards: dict[str, int]
     difference: float
@@ -59,26 +78,25 @@ class Pair:
 
 def pair(case: Case, plan: Plan) -> Pair:
     """Measure once, one way after the other, so that what else the machine does meets both."""
-    seconds, forwards, trace = search(case, plan)
-    chains = _rounds(case, trace)
-    began = time.perf_counter()
-    theirs, difference = _forgetful(case, chains)
-    stateless = time.perf_counter() - began
-    return Pair(seconds, stateless, bound(case, plan), dict(forwards), dict(theirs), difference)
+    ours, forwards, trace = search(case, plan)
+    rounds = _rounds(trace)
+    clock = Clock()
+    theirs, difference = _forgetful(case, rounds)
+    return Pair(ours, clock.took(), bound(case, plan), dict(forwards), dict(theirs), difference)
 
 
-def search(case: Case, plan: Plan) -> tuple[float, Counter[str], SearchTrace]:
-    """A search by our engine: seconds, what really went through the models, and its trace."""
+def search(case: Case, plan: Plan) -> tuple[Took, Counter[str], SearchTrace]:
+    """A search by our engine: its time, what really went through the models, and its trace."""
     policy = TorchPolicy(case.policy, decoder=lambda reader: Forced(reader, plan.steps, plan.length))
     scorer = StepTagScorer(case.reward)
     found = Search(Prompt(case.question, case.image), plan.method, plan.settings())
-    began = time.perf_counter()
+    clock = Clock()
     for _ in run([found], policy, scorer):
         pass
-    seconds = time.perf_counter() - began
+    took = clock.took()
     forwards = Counter({f"policy_{kind}": count for kind, count in policy.forwards.items()})
     forwards.update({f"reward_{kind}": count for kind, count in scorer.forwards.items()})
-    return seconds, forwards, found.trace
+    return took, forwards, found.trace
 
 
 @dataclass(frozen=True)
@@ -90,7 +108,7 @@ class _Candidate:
     reward: float
 
 
-def _rounds(case: Case, trace: SearchTrace) -> list[list[_Candidate]]:
+def _rounds(trace: SearchTrace) -> list[list[_Candidate]]:
     """The candidates of each round in order."""
     rounds: dict[int, list[_Candidate]] = {}
     for node in trace.nodes[1:]:
@@ -134,17 +152,21 @@ def measure(case: Case, plan: Plan, pairs: int, told: Callable[[int, int], None]
     first = found[0]
     ours, theirs = (_tokens(counts) for counts in (first.our_forwards, first.stateless_forwards))
     worst = max(one.difference for one in found)
-    seconds = {name: statistics.median(getattr(one, name) for one in found) for name in ("ours", "stateless", "bound")}
+    names = ("ours", "stateless", "bound")
+    seconds, processor = ({name: statistics.median(getattr(one, name)[at] for one in found) for name in names} for at in (0, 1))
     return {
         "case": case.name,
         "plan": asdict(plan),
         "pairs": pairs,
-        "ratio_seconds": statistics.median(one.stateless / one.ours for one in found),
+        "ratio_seconds": statistics.median(one.stateless.seconds / one.ours.seconds for one in found),
+        "ratio_processor_seconds": statistics.median(one.stateless.processor / one.ours.processor for one in found),
         "ratio_token_forwards": theirs / ours,
-        "bound_ratio": statistics.median(one.ours / one.bound for one in found),
+        "bound_ratio": statistics.median(one.ours.seconds / one.bound.seconds for one in found),
+        "bound_ratio_processor": statistics.median(one.ours.processor / one.bound.processor for one in found),
         "same_scores": worst <= TOLERANCE,
         "difference": worst,
         "seconds": seconds,
+        "processor_seconds": processor,
         "forwards": {"ours": first.our_forwards, "stateless": first.stateless_forwards},
         "formula": dict(zip(("ours", "stateless"), formula(plan, *_prompts(case)), strict=True)),
         "parameters": sum(case.policy.parameters()),
@@ -167,10 +189,10 @@ def _prompts(case: Case) -> tuple[int, int]:
 
 
 @torch.inference_mode()
-def bound(case: Case, plan: Plan) -> float:
-    """Seconds of the forwards that can't be avoided, in batches of the same sizes, and of nothing else: no search, no drawing, no tree."""
+def bound(case: Case, plan: Plan) -> Took:
+    """The time of the forwards that can't be avoided, in batches of the same sizes, and of nothing else: no search, no drawing, no tree."""
     policy, reward = Reader(case.policy), Reader(case.reward)
-    began = time.perf_counter()
+    clock = Clock()
     root = _root(policy, case)
     rows = Rows([root] * plan.n, plan.steps * plan.length, policy.layout)
     for at in range(plan.steps * plan.length):
@@ -182,7 +204,7 @@ def bound(case: Case, plan: Plan) -> float:
         ids = torch.zeros((plan.n, plan.length + 1), dtype=torch.long, device=reward.layout.device)
         hidden = reward.forward(rows, ids, np.full(plan.n, root.end + step * (plan.length + 1)))
         torch.softmax(hidden[:, -1] @ reward.vlm.head.weight[:2].T, -1).tolist()
-    return time.perf_counter() - began
+    return clock.took()
 
 
 def _root(reader: Reader, case: Case) -> Node:
