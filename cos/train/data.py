@@ -60,13 +60,15 @@ def _as(pixels: Pixels, dtype: torch.dtype) -> Pixels:
 @dataclass(frozen=True)
 class Example:
     """One row to learn from: ids, for each position the id to be predicted AT it or IGNORE (already shifted), and at the reward model's
-    tags a target in [0, 1] (`tags`: position -> target; unlabelled tags are absent). `hints`: such targets at single words."""
+    tags a target in [0, 1] (`tags`: position -> target; unlabelled tags are absent; `pieces`: the piece of the chain before each). `hints`:
+    such targets at single words."""
 
     ids: list[int]
     targets: list[int]
     picture: int
     tags: tuple[tuple[int, float], ...] = ()
     hints: tuple[tuple[int, float], ...] = ()
+    pieces: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,13 @@ class Marks:
 
 @dataclass(frozen=True)
 class Shares:
-    """What the sums of a batch's losses are divided by: words and marks with a target. Of a whole batch its own numbers. Of a part of one
-    an equal share of the whole's, so that the mean over the parts is the mean over the whole, whatever each part holds."""
+    """What the sums of a batch's losses are divided by: words and marks with a target, siblings. Of a whole batch its own numbers. Of a
+    part of one an equal share of the whole's, so that the mean over the parts is the mean over the whole, whatever each part holds."""
 
     words: float
     tags: float
     hints: float
+    ranks: float = 0.0
 
     @classmethod
     def of(cls, examples: Sequence[Example], parts: int = 1) -> Shares:
@@ -115,6 +118,8 @@ class Batch:
     shares: Shares
     tokens: int
     """Of all rows, padding left out."""
+    ranked: tuple[Marks, Marks] | None = None
+    """The better and the worse of siblings (`cos.train.siblings`)."""
 
 
 def chain_ids(encoder: Encoder, chain: Chain) -> tuple[int, ...]:

@@ -20,11 +20,15 @@ import torch.nn.functional as F
 
 from cos import answers, problems, template
 from cos.chain import Chain, Problem, Sample, StepLabels
+from cos.errors import UserError
 from cos.models.encode import Encoder, Turn
-from cos.models.vlm import VLM
+from cos.models.vlm import LOOK, VLM
+from cos.problems.facts import facts
 from cos.problems.landmarks import landmarks
 from cos.store import read
+from cos.train import siblings
 from cos.train.data import Batch, Example, Marks, Pictures, batches, point_out, written
+from cos.train.drills import drill
 from cos.train.files import FileRow, read_rows
 from cos.train.look import descriptions, looked, room
 from cos.train.loop import Schedule, start, train
@@ -45,6 +49,8 @@ class Mix:
     """A chain that the policy drew (from `Config.pool`)."""
     swapped: float = 0.2
     """Share of all examples that are given another picture, and labelled by what that one shows."""
+    drills: float = 0.0
+    """Share of all examples that are reading drills instead (`cos.train.drills`): for a model that starts from nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Config:
     hints: float = 1.0
     """Weight of the label rows' loss at single words (worlds only): where in a wrong step it goes wrong. From tags alone a model
     learns to compare what it reads with what it sees only slowly (docs/log.md)."""
+    siblings: float = 0.0
+    """Weight of the rank loss between siblings (`data` only; `cos.train.siblings`), which no source of the step-tag loss has."""
     blind: bool = False
     """Whether the picture is kept back and the true description stands in for it (worlds only): a model that starts from nothing learns to
     copy and compare from text alone first, at two thirds of the cost of a step (docs/log.md)."""
@@ -90,7 +98,7 @@ def tag_loss(logits: torch.Tensor, targets: torch.Tensor, count: float | None = 
     return 2 * total / (len(targets) if count is None else count)
 
 
-def loss(language: float, hints: float = 0.0) -> Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]]:
+def loss(language: float, hints: float = 0.0, rank: float = 0.0) -> Callable[[VLM, Batch], tuple[torch.Tensor, dict[str, float]]]:
     """The whole loss; only the two label rows are projected, and only at the tags."""
 
     def whole(vlm: VLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
@@ -105,6 +113,10 @@ def loss(language: float, hints: float = 0.0) -> Callable[[VLM, Batch], tuple[to
         if hints:
             hinted = tag_loss(*_label_logits(vlm, hidden, batch.hints), batch.shares.hints)
             value, numbers["hints"] = value + hints * hinted, float(hinted.detach())
+        if rank and batch.ranked:
+            better, worse = (_label_logits(vlm, hidden, marks)[0] for marks in batch.ranked)
+            ranked = siblings.rank_loss(better, worse, batch.shares.ranks)
+            value, numbers["siblings"] = value + rank * ranked, float(ranked.detach())
         return value, numbers
 
     return whole
@@ -155,7 +167,8 @@ def labelled_example(
     tags = tuple((offset + tag, label) for _, tag, label in parts if label is not None)
     known = [tuple(encoder.piece(piece)) for piece in template.pieces(reference)] if reference else []
     hints = [hint for start, tag, label in parts for hint in _hints(ids[start:tag], label, known, offset + start)] if known else []
-    return Example(encoded.ids, targets, picture, tags, tuple(hints))
+    pieces = tuple(number for number, (*_, label) in enumerate(parts) if label is not None)
+    return Example(encoded.ids, targets, picture, tags, tuple(hints), pieces)
 
 
 def _hints(piece: Sequence[int], label: float | None, known: Sequence[Sequence[int]], start: int) -> list[tuple[int, float]]:
@@ -174,6 +187,9 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     rng = random.Random(f"prm/{config.seed}/{index}")
     number = index % len(drawn)
     problem = drawn[number]
+    stand_in = "" if config.blind else vlm.encoder.stand_in(*problems.SIZE)
+    if config.mix.drills and rng.random() < config.mix.drills and facts(problem):
+        return drill(vlm.encoder, vlm.look or LOOK, problem, number, stand_in, rng)
     chain = problems.chain(problem, rng)
     kind = rng.random()
     if kind < config.mix.sampled and problem.id in pool:
@@ -188,7 +204,6 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     if vlm.look:
         turns = [Turn("user", vlm.look, image=sees), Turn("assistant", problems.describe(drawn[shown])), Turn("user", problem.question)]
     known = _reference(problem, rng) if config.hints else None
-    stand_in = vlm.encoder.stand_in(*problems.SIZE) if sees else ""
     example = labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, stand_in, known)
     return point_out(vlm.encoder, example, landmarks(drawn[shown]), rng) if config.point_out else example
 
@@ -225,14 +240,20 @@ def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]
     """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages. The run's settings count a file's labels."""
     vlm.look = config.look or vlm.look
     settings = asdict(config)
+    rows: list[FileRow] = []
+    if config.siblings and not config.data:
+        raise UserError("siblings are looked for among the rows of a file: give data, or leave siblings out")
     if config.data:
         rows = read_rows(config.data, config.images, "prm", vlm.encoder, vlm.longest - room(vlm), unlabelled=config.unlabelled_to_half)
         settings["labels"] = balance(rows)
         _log.info("labels: %s", ", ".join(f"{count} {kind}" for kind, count in settings["labels"].items()))
     folder, plan = start(config.out, settings, config.seed), config.schedule
     example, pictures, count = _from_rows(vlm, config, rows) if config.data else _from_worlds(vlm, config)
-    batch = batches(example, count, plan.batch, pictures, vlm.encoder.pad_id, config.seed, plan.accumulate)
-    return train(vlm, plan, folder, batch, loss(config.language, config.hints), config.weights, report)
+    if config.siblings:
+        batch = siblings.batches(rows, example, pictures, vlm.encoder.pad_id, config.seed, plan)
+    else:
+        batch = batches(example, count, plan.batch, pictures, vlm.encoder.pad_id, config.seed, plan.accumulate)
+    return train(vlm, plan, folder, batch, loss(config.language, config.hints, config.siblings), config.weights, report)
 
 
 def _from_worlds(vlm: VLM, config: Config) -> Source:
