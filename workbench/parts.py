@@ -157,7 +157,10 @@ def code(run: Run) -> str:
 
 
 def picture_input(shown: Image.Image) -> gr.Image:
-    """An image input that hands over the uploaded file unopened: `inputs.read_picture` is the only one to open it."""
+    """An image input that hands over the uploaded file unopened: `inputs.read_picture` is the only one to open it.
+
+    No handler may answer it with `gr.skip()` or another update: Gradio would make it anew, and open files itself.
+    """
     picture = gr.Image(
         shown,
         type="filepath",

@@ -88,24 +88,29 @@ class Handlers:
         async for shown in parts.follow(self.session, view, run):
             yield [*shown, parts.code(run) if run.done.is_set() else gr.skip()]
 
+    def ask_again(self, request: gr.Request) -> list[Any]:
+        """Picture, question and puzzle of the run that the page's address names, or the first example."""
+        run = self.session.archive.find(parts.query(request, ["run"]).get("run"))
+        if run is None or run.picture is None:
+            return present(examples()[0][0])
+        return [run.picture, run.asked.question, run.asked.problem]
+
     async def reopen(self, request: gr.Request) -> AsyncIterator[list[Any]]:
-        """The run that the page's address names, at work or ended; yields what `solve` does, after picture and question."""
+        """The run that the page's address names, at work or ended; yields what `solve` does."""
         id = parts.query(request, ["run"]).get("run")
-        nothing = [gr.skip()] * (PANELS + 6)
+        nothing = [gr.skip()] * (PANELS + 4)
         if id is None:
             yield nothing
             return
         run = await asyncio.to_thread(self.session.archive.find, id)
         if run is None:
             gone = f"There is no run of that name here, or no longer: runs are kept for {LIMITS.days_kept:.0f} days."
-            yield [gr.skip(), gr.skip(), render.status(gone, "wrong"), *nothing[3:]]
+            yield [render.status(gone, "wrong"), *nothing[1:]]
             return
         view = self.session.view(visitor(request))
         view.run = run
-        head: list[Any] = [run.picture, run.asked.question]
         async for shown in parts.follow(self.session, view, run):
-            yield [*head, *shown, parts.code(run) if run.done.is_set() else gr.skip()]
-            head = [gr.skip(), gr.skip()]
+            yield [*shown, parts.code(run) if run.done.is_set() else gr.skip()]
 
     def stop(self, request: gr.Request) -> None:
         """End the visitor's searches, or do not begin them; their panels keep what they have."""
@@ -182,7 +187,8 @@ def page(session: Session, demo: gr.Blocks) -> None:
     for pressed in (go.click, question.submit):
         told = pressed(None, None, None, js=theme.SHOW_RESULTS, **QUIET)
         told.then(do.solve, asked, shown, concurrency_limit=None, **QUIET)
-    demo.load(do.reopen, None, [picture, question, *shown], concurrency_limit=None, **QUIET)
+    demo.load(do.ask_again, None, [picture, question, puzzle], **QUIET)
+    demo.load(do.reopen, None, shown, concurrency_limit=None, **QUIET)
     halt.click(do.stop, None, None, queue=False, **QUIET)
     for control in (threshold, aggregator):
         control.change(do.look, [threshold, aggregator], panels, queue=False, trigger_mode="always_last", **QUIET)

@@ -6,7 +6,9 @@ import os
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
+from cos.problems.pictures import MOST_PIXELS
 from workbench import addresses, api, replay, solve, theme, what_if
 from workbench.session import Session
 
@@ -39,6 +41,7 @@ def serve(
     demo: gr.Blocks, session: Session, *, host: str | None = None, port: int | None = None, wait: bool = True, mcp: bool = False
 ) -> str:
     """Serve the app and return its address; with `wait` this comes back only when the server ends. `mcp`: the API as tools of MCP too."""
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # whatever Gradio itself may open: beyond twice this Pillow refuses
     _, url, _ = demo.launch(
         server_name=host,
         server_port=port,
