@@ -16,23 +16,19 @@ BASE = 19652
 
 
 def mcts(trace: SearchTrace, settings: Settings) -> Asking:
-    """N simulations: walk down by PUCT to a path not yet gone on from, draw `width` children below it, back their values up.
+    """Simulations: walk down by PUCT to a path not yet gone on from, then step by step to an answer, with `width` children each time.
 
     A child's value is its path's score so far (`mcts_value` reward) or the score of the chain that one draw makes of it (rollout). Q is the
     mean of the values at and below a node, its prior the share of the sibling draws that wrote it (the policy's own frequency). Constants
-    as in OpenR. Ours: every child is valued when it is drawn; paths with nothing left to draw are not walked again; where no answer was
-    met after N simulations, `width` draws go on from the best path to the answer. With n = 1 it is `sample`.
+    as in OpenR, whose simulations go to the end too. Ours: every child is valued when it is drawn; paths with nothing left to draw are not
+    walked again; simulations go on for as many draws as `n` chains have, by the mean length of those met. With n = 1 it is `sample`.
     """
     tree = _Tree(trace, settings)
-    for _ in range(settings.n):
-        leaf = tree.walk(settings.exploration)
-        if leaf is None:
-            break
-        yield from tree.grow(leaf)
-    best = tree.walk(0.0)
-    if best is not None and not trace.pool():
-        yield Score(alive((yield Expand([best], tree.width, to="answer"))))
-        yield Decide([(best, "kept", "the best path when the simulations were over")])
+    node = tree.walk(trace.start)
+    while node is not None and tree.may_draw():
+        children = yield from tree.grow(node)
+        met = any(child.answer is not None for child in children)
+        node = tree.walk(trace.start if met or node.id in tree.shut else node)
     yield from close(trace, "the simulations are over")
     return choose(trace, settings.selector, settings.aggregator)
 
@@ -58,11 +54,17 @@ class _Tree:
         self.worth: defaultdict[int, float] = defaultdict(float)
         self.shut: set[int] = set()
 
-    def walk(self, exploration: float) -> Node | None:
-        """The path to go on from, None where there is none left."""
-        node = self.trace.start
+    def may_draw(self) -> bool:
+        """Whether one more step stays within `n` chains of the mean length so far (of the greatest length, while none has ended)."""
+        drawn = sum(node.count for node in self.trace.nodes if node.round)
+        pool = [leaf.depth - self.trace.start.depth for leaf in self.trace.pool() for _ in range(leaf.count)]
+        length = sum(pool) / len(pool) if pool else self.settings.max_steps + 1
+        return drawn + self.width <= self.settings.n * length
+
+    def walk(self, node: Node) -> Node | None:
+        """The path to go on from below `node`, None where there is none left."""
         while node.id in self.children and node.id not in self.shut:
-            node = max(self._open(node), key=lambda child: self._urgency(node, child, exploration))
+            node = max(self._open(node), key=lambda child: self._urgency(node, child))
         return None if node.id in self.shut else node
 
     def grow(self, node: Node) -> Asks:
@@ -78,7 +80,7 @@ class _Tree:
         self.shut |= {child.id for child in children if child.status == "finished"}
         self._shut(node)
         if node.parent is not None:
-            yield Decide([(node, "kept", f"simulation {len(self.children)}, mean {self.worth[node.id] / self.visits[node.id]:.3f}")])
+            yield Decide([(node, "kept", f"grown as number {len(self.children)}, mean {self.worth[node.id] / self.visits[node.id]:.3f}")])
         return children
 
     def _values(self, children: list[Node]) -> Generator[Request, list[Node], dict[int, float]]:
@@ -94,10 +96,10 @@ class _Tree:
     def _open(self, node: Node) -> list[Node]:
         return [child for child in self.children[node.id] if child.id not in self.shut]
 
-    def _urgency(self, node: Node, child: Node, exploration: float) -> float:
+    def _urgency(self, node: Node, child: Node) -> float:
         drawn = sum(sibling.count for sibling in self.children[node.id])
         q = self.worth[child.id] / self.visits[child.id]
-        return puct(q, child.count / drawn, self.visits[child.id], self.visits[node.id], exploration)
+        return puct(q, child.count / drawn, self.visits[child.id], self.visits[node.id], self.settings.exploration)
 
     def _back_up(self, node: Node | None, value: float) -> None:
         while node is not None:

@@ -45,8 +45,8 @@ class Seen:
         return len(self.texts) > STEPS or (bool(self.children) and all(child.over() for child in self.children))
 
 
-def reference(simulations: int, width: int, seed: int, constant: float) -> list[tuple[int, ...]]:
-    """Paths gone on from, in order. No two draws are alike, so every prior is 1 / width."""
+def reference(n: int, width: int, seed: int, constant: float) -> list[tuple[int, ...]]:
+    """Paths gone on from, in order. No two draws are alike, so every prior is 1 / width; every chain has STEPS + 1 pieces."""
     root, order = Seen((), (), 1.0), list[tuple[int, ...]]()
 
     def urgency(node: Seen, child: Seen) -> float:
@@ -54,15 +54,21 @@ def reference(simulations: int, width: int, seed: int, constant: float) -> list[
         c = math.log((above + 19652 + 1) / 19652) + constant
         return sum(values) / len(values) + c / width * math.sqrt(above) / (1 + len(values))
 
-    while len(order) < simulations and not root.over():
+    while not root.over():
         node = root
-        while node.children:
-            node = max((child for child in node.children if not child.over()), key=lambda child, node=node: urgency(node, child))  # type: ignore[misc]
-        order.append(node.path)
-        for number in range(width):
-            path = (*node.path, number)
-            texts = (*node.texts, numbers(PROMPT, node.texts, random.Random(repr((seed, path)))))
-            node.children.append(Seen(path, texts, node.score * by_hash(PROMPT, texts)))
+        while len(node.texts) <= STEPS:
+            if node.children:
+                node = max((child for child in node.children if not child.over()), key=lambda child, node=node: urgency(node, child))  # type: ignore[misc]
+                continue
+            if (len(order) + 1) * width > n * (STEPS + 1):
+                return order
+            order.append(node.path)
+            for number in range(width):
+                path = (*node.path, number)
+                texts = (*node.texts, numbers(PROMPT, node.texts, random.Random(repr((seed, path)))))
+                node.children.append(Seen(path, texts, node.score * by_hash(PROMPT, texts)))
+            if len(node.texts) == STEPS:  # its children are answers
+                break
     return order
 
 
@@ -71,15 +77,15 @@ def test_a_search_is_the_reference(n: int, width: int, constant: float) -> None:
     for seed in range(3):
         trace = searched(n=n, width=width, exploration=constant, seed=seed)
         expanded = [trace.nodes[node.parent or 0].path for node in trace.nodes[1:]]
-        assert list(dict.fromkeys(expanded))[:n] == reference(n, width, seed, constant)
+        assert list(dict.fromkeys(expanded)) == reference(n, width, seed, constant)
 
 
-def test_the_budget_is_n_simulations_of_width_draws_and_each_is_scored_once() -> None:
-    trace = searched(n=20, width=4)
-    assert trace.pool(), "deep enough, or the budget below is not the whole"
-    assert sum(node.count for node in trace.nodes[1:]) == 20 * 4
+@pytest.mark.parametrize("value", ["reward", "rollout"])
+def test_the_budget_is_that_of_n_chains_and_each_node_is_scored_once(value: str) -> None:
+    trace = searched(n=12, width=4, mcts_value=value)
+    assert 12 * (STEPS + 1) - 4 * (STEPS + 1) < sum(node.count for node in trace.nodes[1:]) <= 12 * (STEPS + 1) + 4 * STEPS
     assert trace.meter.reward_calls == len(trace.nodes) - 1
-    assert trace.meter.reward_step == trace.meter.policy_decode + 20 * 4  # T M L and T M (L + 1)
+    assert trace.meter.reward_step == trace.meter.policy_decode + len(trace.nodes) - 1  # T M L and T M (L + 1)
     assert trace.answer_score == max(
         0.2 * sum(n.reward or 0 for n in trace.line(leaf)[:-1]) / STEPS + 0.8 * (leaf.reward or 0) for leaf in trace.pool()
     )
@@ -94,19 +100,13 @@ def test_a_tree_that_is_drawn_out_ends_before_its_budget() -> None:
     assert sum(node.count for node in trace.nodes[1:]) == 3 * (STEPS + 1)
 
 
-def test_where_no_answer_was_met_the_best_path_is_drawn_to_its_end() -> None:
-    trace = searched(n=2, width=2)
-    assert trace.answer is not None and len(trace.pool()) == 2
-    assert trace.line(trace.pool()[0])[0].reward == max(node.reward or 0 for node in trace.children(trace.root))
-
-
 def test_with_roll_outs_a_child_is_worth_what_comes_of_it() -> None:
-    trace = searched(n=4, width=4, mcts_value="rollout")
+    trace = searched(n=8, width=4, mcts_value="rollout")
     pool = solve(PROMPT, ScriptedPolicy(numbers), ScriptedScorer(by_hash), "best_of_n", Settings(n=4))
     first = [leaf for leaf in trace.pool() if leaf.round == 2]  # four children, and a roll-out of each: on their own streams
     assert [trace.chain(leaf) for leaf in first] == [pool.chain(leaf) for leaf in pool.pool()]
     scores = [0.2 * sum(n.reward or 0 for n in trace.line(leaf)[:-1]) / STEPS + 0.8 * (leaf.reward or 0) for leaf in first]
-    (second,) = {node.parent for node in trace.nodes if node.round == 3}
+    second = next(node.parent for node in trace.nodes if node.round == 3)
     assert second == trace.line(first[scores.index(max(scores))])[0].id
     first_step, later, answer = lengths()
     assert sum(node.tokens for node in trace.nodes if node.round <= 2) == 4 * (first_step + (STEPS - 1) * later + answer)
