@@ -36,7 +36,7 @@ Step 1: Good, Neutral or Bad
 Answer: Good, Neutral or Bad"""
 """What a judge is asked. The three verdicts are those of the CoS paper (its GPT-4o judge); its words are not published, these are ours."""
 
-_VERDICT = re.compile(r"^\W*(?:step\W*(\d+)|(answer))\W+(good|neutral|bad)\b", re.IGNORECASE | re.MULTILINE)
+_VERDICT = re.compile(r"^\W*(?:step\W*(\d{1,4})|(answer))\W+(good|neutral|bad)\b", re.IGNORECASE | re.MULTILINE)
 _MEANS: dict[str | None, float | None] = {"good": 1.0, "neutral": None, "bad": 0.0, None: None}
 
 

@@ -77,6 +77,7 @@ def test_rewards_are_soft_labels_and_their_cost_is_counted() -> None:
         ("Step 1: Good\nStep 1: Bad\nAnswer: Good\nAnswer: Good", [None, None, "good"]),
         ("The first step is good.", [None, None, None]),
         ("Step 1: Good or Bad?\nStep 2: goodness\nAnswer: perhaps", ["good", None, None]),
+        ("Step " + "1" * 5000 + ": Good", [None, None, None]),
         ("", [None, None, None]),
     ],
 )
