@@ -18,6 +18,15 @@ from cos.chain import Chain, Problem, Step
 from cos.protocols import Policy
 from cos.sample import Sampling, samples
 
+WORDINGS = (
+    ("reaches", "goes up to"),
+    ("Its end lies", "It ends"),
+    ("This uses", "I take"),
+    ("This is", "That is"),
+    ("It is", "It's"),
+    ("The ", "I see that the "),
+)
+"""Phrases of the worlds' right chains, and others that say the same."""
 FILLER = Step("Think", "I take it one step at a time.", "So I go on.")
 """A step that claims nothing."""
 
@@ -115,13 +124,22 @@ def edits(problem: Problem, seed: int) -> dict[str, Edit]:
     right = worlds.chain(problem, random.Random(f"{seed}/{problem.id}"))
     found = {"right": Edit(right)} | filled(right)
     others = (worlds.chain(problem, random.Random(f"{seed}/{problem.id}/{number}")) for number in range(8))
-    if other := next((chain for chain in others if Counter(chain.steps) != Counter(right.steps)), None):
-        found["reworded"] = Edit(other)
+    other = next((chain for chain in others if Counter(chain.steps) != Counter(right.steps)), right)
+    reworded = replace(other, steps=tuple(said if check(said := _said_otherwise(step)).label == 1 else step for step in other.steps))
+    if reworded != right:
+        found["reworded"] = Edit(reworded)
     first = next((i for i, step in enumerate(right.steps) if check(step).kind != "see"), len(right.steps))
     turned = replace(right, steps=(*reversed(right.steps[:first]), *right.steps[first:]))
     if turned.steps != right.steps:
         found["reordered"] = Edit(turned)
     return {name: edit for name, edit in found.items() if all(check(step).label != 0 for step in edit.chain.steps)}
+
+
+def _said_otherwise(step: Step) -> Step:
+    thought, reflection = step.thought, step.reflection
+    for old, new in WORDINGS:
+        thought, reflection = thought.replace(old, new), reflection.replace(old, new)
+    return Step(step.name, thought, reflection)
 
 
 def filled(right: Chain) -> dict[str, Edit]:

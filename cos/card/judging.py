@@ -103,6 +103,8 @@ class _Block:
                 part = asked[start : start + BATCH]
                 scored = self.scorer.score([ToScore(roots[jobs[at][0]], texts[at]) for at in part])
                 for at, one in zip(part, scored, strict=True):
+                    if not all(0 <= reward <= 1 for reward in one.rewards):
+                        raise UserError(f"reward {self.scorer.name} gave {one.rewards}; rewards must lie between 0 and 1")
                     found[at] = tuple(round(reward, 6) for reward in one.rewards)
         finally:
             self.scorer.close(list(roots.values()))
@@ -110,10 +112,10 @@ class _Block:
 
 
 def _partner_picture(source: Source, problem: Problem) -> Any:
-    """The picture of the next problem of the same world (of any, where it is alone in its own), None for a problem that is alone."""
-    problems = source.problems
-    place = next(index for index, other in enumerate(problems) if other.id == problem.id)
-    order = [*problems[place + 1 :], *problems[:place]]
+    """The picture of the next problem of the same world (of any, where it is alone in its own) that has another picture; else None."""
+    place = next(index for index, other in enumerate(source.problems) if other.id == problem.id)
+    order = [*source.problems[place + 1 :], *source.problems[:place]]
+    order = [other for other in order if problem_files.drawn(other) or (other.image and other.image != problem.image)]
     partner = next((other for other in order if other.world == problem.world), order[0] if order else None)
     return None if partner is None else source.picture(partner)
 

@@ -34,6 +34,9 @@ ISOTONIC_FROM = 1000
 BINS = 50
 """Groups of like rewards that quantiles are taken in: ours, so that each holds many values."""
 
+PREFIXES = round(1 / min(LEVELS))
+"""Prefixes that quantiles need: under ten there is no tenth of them."""
+
 Floats = NDArray[np.float64]
 Curve = tuple[tuple[float, float], ...]
 """(reward, value) with rising rewards; straight lines between, constant beyond the ends."""
@@ -48,7 +51,7 @@ class Calibration:
     temperature: float
     isotonic: Curve
     quantiles: Mapping[str, Curve] = field(default_factory=dict)
-    """Level ("0.1") -> quantile of the share of roll-outs that come out right; empty where no roll-outs were seen."""
+    """Level ("0.1") -> quantile of the share of roll-outs that come out right; empty where too few roll-outs were seen."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Metric -> the threshold on the raw reward that was best for it."""
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -99,8 +102,10 @@ def fit(
     """Fit everything. `labels` are 1 or 0 (or soft), one for each reward. Raises ValueError where there are none."""
     if not len(rewards):
         raise ValueError("no labelled steps to calibrate on")
-    binned = bins_of(rollouts.rewards, rollouts.counts)
-    curves = {f"{level:g}": quantile(binned, rollouts.shares, rollouts.counts, level) for level in LEVELS} if len(binned) else {}
+    curves: dict[str, Curve] = {}
+    if len(rollouts.rewards) >= PREFIXES:
+        binned = bins_of(rollouts.rewards, rollouts.counts)
+        curves = {f"{level:g}": quantile(binned, rollouts.shares, rollouts.counts, level) for level in LEVELS}
     method = "isotonic" if len(rewards) >= ISOTONIC_FROM else "temperature"
     found = {**about, "labels": len(rewards), "rollouts": int(sum(rollouts.counts))}
     return Calibration(method, temperature(rewards, labels), isotonic(rewards, labels), curves, thresholds, found)

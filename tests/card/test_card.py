@@ -159,8 +159,10 @@ def test_what_became_of_shared_prefixes_are_roll_outs() -> None:
 def test_edits_keep_every_step_right() -> None:
     seen = set()
     for problem in problems("all:validation", 24):
-        for name, edit in edits(problem, 0).items():
+        made = edits(problem, 0)
+        for name, edit in made.items():
             seen.add(name)
+            assert name == "right" or edit.chain.steps != made["right"].chain.steps
             labels = [check(problem, step).label for step in edit.chain.steps]
             assert 0 not in labels and (edit.added is None or labels[edit.added] is None) and edit.chain.answer == problem.answer
     assert seen == {"right", "filler", "reworded", "reordered"}

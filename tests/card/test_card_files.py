@@ -167,6 +167,25 @@ def test_a_step_that_holds_a_mark_is_refused(tmp_path: Path) -> None:
         judge(save(tmp_path / "bad.jsonl", [row]), tmp_path / "out")
 
 
+def test_a_question_is_shown_another_picture_not_another_question_about_its_own(tmp_path: Path) -> None:
+    pictures = {"a.png": "red", "b.png": "blue"}
+    for name, colour in pictures.items():
+        Image.new("RGB", (4, 4), colour).save(tmp_path / name)
+    response = {"steps": ["r"], "process_correctness": [1]}
+    rows = [{"image": name, "question": str(at), "response": response} for at, name in enumerate(["a.png", "a.png", "b.png"])]
+    source = LabelFile.read(save(tmp_path / "bench.jsonl", rows))
+    red = ScriptedScorer(lambda prompt, texts: prompt.image.getpixel((0, 0))[0] / 255)
+    records = judging.judge(source, red, tmp_path / "records.jsonl")
+    shown = [(node["reward"], node["swapped"], node["blank"]) for row in records for node in row["nodes"]]
+    assert shown == [(1.0, 0.0, 1.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0)]
+
+
+def test_rewards_that_are_none_are_refused(tmp_path: Path) -> None:
+    source = LabelFile.read(save(tmp_path / "gsm8k.jsonl", PROCESS))
+    with pytest.raises(UserError, match="must lie between 0 and 1"):
+        judging.judge(source, ScriptedScorer(lambda prompt, texts: float("nan")), tmp_path / "records.jsonl")
+
+
 def test_the_verb_reads_files_and_says_where_its_threshold_is_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = save(tmp_path / "gsm8k.jsonl", PROCESS)
     words = ["card", "--file", str(file), "--reward", "scripted", "--policy", "scripted", "--json"]

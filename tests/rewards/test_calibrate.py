@@ -54,6 +54,7 @@ def test_temperature_undoes_what_was_done_and_nothing_near_is_better(power: floa
 def test_a_reward_that_says_nothing_keeps_its_temperature_and_learns_the_base_rate() -> None:
     found = fit([0.5] * 1000, [1.0] * 300 + [0.0] * 700, Rollouts(), {}, {})
     assert found.temperature == 1.0 and found.method == "isotonic"
+    assert not fit([0.5], [1.0], Rollouts([0.5] * 9, [0.5] * 9, [4] * 9), {}, {}).quantiles and found.low(0.4) == found.probability(0.4)
     assert found.probability(0.1) == found.probability(0.9) == pytest.approx(0.3)
 
 
@@ -115,7 +116,7 @@ def test_low_is_met_nine_times_in_ten() -> None:
 
 def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     rewards, labels = draws(1200, 2.0)
-    found = fit(rewards, labels, Rollouts([0.1, 0.9], [0.0, 1.0], [4, 4]), {"macro_f1": 0.4}, {"set": "charts:validation"})
+    found = fit(rewards, labels, Rollouts([0.1, 0.9] * 5, [0.0, 1.0] * 5, [4] * 10), {"macro_f1": 0.4}, {"set": "charts:validation"})
     found.save(tmp_path / "calibration.json")
     again = Calibration.load(tmp_path / "calibration.json")
     assert again == found and again.thresholds == {"macro_f1": 0.4} and again.about["set"] == "charts:validation"
