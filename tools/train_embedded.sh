@@ -11,5 +11,5 @@ $cos train prm --config recipes/embedded_reward.yaml
 
 for role in policy reward; do
     mkdir -p "cos/assets/$role"
-    cp "runs/$role/model/"* "cos/assets/$role/" # a card (README.md) that is there stays
+    find "runs/$role/model" -type f ! -name README.md -exec cp {} "cos/assets/$role/" \; # the card that is there stays
 done

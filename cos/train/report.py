@@ -37,8 +37,10 @@ class Report:
             return None
         if find_spec(self.to) is None:
             raise UserError(f"--report-to {self.to}: the package is not installed; pip install {self.to}, or leave the option out")
+        from accelerate import PartialState
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
+        PartialState()  # its trackers log through it
         kind = LOGGER_TYPE_TO_CLASS[self.to]
         tracker = kind(run.folder.name, run.folder / self.to) if kind.requires_logging_directory else kind(run.folder.name)
         tracker.start()
