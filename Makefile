@@ -6,7 +6,7 @@
 #   make notebooks  run all notebooks and keep their outputs
 #   make pictures   make the pictures of the documentation again
 PY := .venv/bin/python
-CODE := $(wildcard cos workbench app.py tools tests)
+CODE := $(wildcard cos workbench app.py tools tests benchmarks)
 TYPED := $(wildcard cos workbench app.py)
 QUICK := not browser and not notebook
 TIMED = start=$$(date +%s); $(1); status=$$?; echo "$(2): $$(($$(date +%s) - start)) s"; exit $$status

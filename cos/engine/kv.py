@@ -170,14 +170,19 @@ class Rows:
     def mask(self, shown: torch.Tensor | None = None) -> torch.Tensor | dict[str, torch.Tensor | None] | None:
         """What the placed tokens see after the trunk: (rows, 1, count, slots), or None where a single token of each sees everything; by
         kind of layer where some see a window only. `shown` (rows, count), without a trunk: tokens that see one another both ways."""
+        alone = self.even and self.slots.shape[1] == 1
+        if alone and self.window is None:
+            return None
         slots = torch.arange(self.length, device=self.slots.device)
         seen = (slots <= self.slots[:, :, None])[:, None]
         if shown is not None:
             seen = seen | (shown[:, None, :, None] & shown[:, None, None, :])
-        whole = None if self.even and self.slots.shape[1] == 1 else seen
         if self.window is None:
-            return whole
-        return {"full_attention": whole, "sliding_attention": seen & (slots > self.slots[:, :, None] - self.window)[:, None]}
+            return seen
+        return {
+            "full_attention": None if alone else seen,
+            "sliding_attention": seen & (slots > self.slots[:, :, None] - self.window)[:, None],
+        }
 
     def trunk_mask(self, window: int | None) -> torch.Tensor | None:
         """What the placed tokens see of the trunk: (rows or 1, 1, count or 1, its slots), None: everything."""
