@@ -1,6 +1,7 @@
 """`cos trace show`: a search as a tree of text: each step with its reward and what became of it.
 
 example: cos trace show trace.json
+example: cos trace show trace.json --selector weighted_vote --aggregator min     # as it would have ended by another rule
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import argparse
 
 from cos.commands.options import Outcome, need
+from cos.scores import AGGREGATORS
+from cos.search.select import SELECTORS, rechosen
 from cos.search.trace import Node, SearchTrace
 
 _MARKS = {"chosen": "*", "kept": "+", "finished": "=", "pruned": "-", "open": " ", "cut": "x", "malformed": "x"}
@@ -17,12 +20,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("file", nargs="?", metavar="FILE", help="a trace, as cos solve --trace keeps it")
     parser.add_argument("--full", action="store_true", help="show reflections and reasons too")
+    parser.add_argument("--aggregator", choices=AGGREGATORS, help="choose again among the finished paths by this score; asks no model")
+    parser.add_argument("--selector", choices=SELECTORS, help="choose again among the finished paths by this rule (best_of_n)")
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Read and print; `--json` gives the trace itself, less its events."""
     need(args, file="FILE")
     trace = SearchTrace.load(args.file)
+    if args.aggregator or args.selector:
+        known = {"selector": "best_of_n", "aggregator": "cos", **trace.settings}
+        trace = rechosen(trace, args.selector or known["selector"], args.aggregator or known["aggregator"])
     row = trace.to_json()
     del row["events"]
     return Outcome(row, text(trace, full=args.full))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cos.errors import UserError
 from cos.scores import AGGREGATORS
-from cos.search.select import SELECTORS, Choice
+from cos.search.select import SELECTORS, Choice, check
 from cos.search.trace import Node
 
 
@@ -80,8 +80,7 @@ class Settings:
         ):
             if getattr(self, name) not in known:
                 raise UserError(f"{name} is {getattr(self, name)!r}; take one of {', '.join(known)}")
-        if self.selector == "weighted_vote" and AGGREGATORS[self.aggregator]([0.1], 0.1) < 0:
-            raise UserError(f"weighted_vote adds scores up, and {self.aggregator} gives negative ones: take another of the two")
+        check(self.selector, self.aggregator)
 
 
 @dataclass(frozen=True)

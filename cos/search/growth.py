@@ -5,7 +5,6 @@ The scheduler owns a `Growth` for each live search and moves it on; nothing here
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from cos.search.chains import judge
 from cos.search.methods import FIRST, METHODS
 from cos.search.reading import Held, image_reference, meter, read_given, read_node
 from cos.search.rows import Row, Streams, rows_of
-from cos.search.select import Choice
+from cos.search.select import Choice, answered
 from cos.search.trace import SCHEMA, Node, SearchTrace
 
 
@@ -232,9 +231,7 @@ class Growth:
 
     def _answer(self, choice: Choice | None) -> None:
         if choice is not None:
-            leaf = choice.leaf
-            score = choice.score if choice.score is None or math.isfinite(choice.score) else None
-            self._emit("answered", answer=leaf.answer, chosen=leaf.id, reward=leaf.reward, score=score, why=choice.why)
+            self._emit("answered", **answered(choice))
         rest = [node for node in self.trace.nodes if (node.is_step or node.answer is not None) and node.reward is None]
         if self.search.score_all and self.scorer is not None and rest:
             self.shown, self.request = True, Score(rest)

@@ -1,6 +1,7 @@
 """Selectors: which chain of a pool to take, and its answer. The methods end with them; evaluation runs them again on a kept pool.
 
     select(trace, "weighted_vote", "min", n=4)      # what a weighted vote over the first 4 chains of this best_of_n trace would say
+    rechosen(trace, "best_of_n", "mean")            # any finished search as it would have ended by another rule
 
 No model is asked: the rewards are in the trace. Ties go to the chain drawn first.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cos.answers import normalise
 from cos.errors import UserError
@@ -85,6 +87,12 @@ SELECTORS: dict[str, Callable[[SearchTrace, Sequence[Node], str], Choice | None]
 }
 
 
+def check(method: str, aggregator: str) -> None:
+    """Raise UserError for a weighted vote with scores that are no weights."""
+    if method == "weighted_vote" and AGGREGATORS[aggregator]([0.1], 0.1) < 0:
+        raise UserError(f"weighted_vote adds scores up, and {aggregator} gives negative ones: take another of the two")
+
+
 def choose(trace: SearchTrace, method: str, aggregator: str, n: int | None = None) -> Choice | None:
     """The choice of `method` among the answered chains of a pool, None where there are none.
 
@@ -93,6 +101,7 @@ def choose(trace: SearchTrace, method: str, aggregator: str, n: int | None = Non
     """
     if method not in SELECTORS:
         raise UserError(f"{method!r} can't be recomputed from a pool; these can: {', '.join(SELECTORS)}")
+    check(method, aggregator)
     draws = [(tuple(path), leaf) for leaf in trace.pool() for path in (leaf.path, *leaf.merged)]
     kept = sorted(((path, leaf.id) for path, leaf in draws if n is None or path[0] < n))
     return SELECTORS[method](trace, [trace.nodes[id] for _, id in kept], aggregator)
@@ -102,3 +111,23 @@ def select(trace: SearchTrace, method: str, aggregator: str = "cos", n: int | No
     """The answer of `choose`."""
     choice = choose(trace, method, aggregator, n)
     return choice.leaf.answer if choice else None
+
+
+def rechosen(trace: SearchTrace, method: str, aggregator: str) -> SearchTrace:
+    """The trace as it would be had the search ended in another choice among its finished paths. What was drawn and pruned stays."""
+    again = SearchTrace.replay(event for event in trace.events if event["kind"] not in ("answered", "ended"))
+    choice = choose(again, method, aggregator)
+    head = {"round": max(node.round for node in again.nodes), "seconds": trace.seconds}
+    if choice is not None:
+        again.apply({"kind": "answered", **head, **answered(choice)})
+    for event in trace.events:
+        if event["kind"] == "ended":
+            again.apply({**event, "why": choice.why} if choice is not None and event["ended"] == "answered" else event)
+    return again
+
+
+def answered(choice: Choice) -> dict[str, Any]:
+    """What the event `answered` says of a choice."""
+    leaf = choice.leaf
+    score = choice.score if choice.score is None or math.isfinite(choice.score) else None
+    return {"answer": leaf.answer, "chosen": leaf.id, "reward": leaf.reward, "score": score, "why": choice.why}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,3 +51,30 @@ def test_its_options_reach_a_method(method: str, options: list[str], kept: dict[
     assert main(["solve", picture, "What is it?", "--method", method, *models, *options]) == 0
     settings = SearchTrace.load(tmp_path / "t.json").settings
     assert {key: settings[key] for key in kept} == kept
+
+
+def test_a_kept_trace_is_shown_as_another_rule_would_have_ended_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture, file = str(ROOT / "docs" / "pictures" / "chart.png"), str(tmp_path / "t.json")
+    assert main(["solve", picture, "How many?", "--policy", "scripted", "--reward", "scripted", "--trace", file, "--seed", "3"]) == 0
+    capsys.readouterr()
+    answers = {}
+    for rule in ("answer", "min", "max"):
+        assert main(["trace", "show", file, "--aggregator", rule, "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        scores = {
+            leaf["id"]: {"answer": leaf["reward"], "min": min(steps), "max": max(steps)}[rule]
+            for leaf in shown["nodes"]
+            if leaf["status"] in ("finished", "chosen") and leaf["answer"] is not None
+            for steps in [[shown["nodes"][id]["reward"] for id in above(shown["nodes"], leaf)]]
+        }
+        assert shown["chosen"] == max(scores, key=lambda id: scores[id]) and shown["ended"] == "answered"
+        answers[rule] = shown["answer_why"]
+    assert len(set(answers.values())) == 3
+    assert main(["trace", "show", file, "--selector", "weighted_vote", "--aggregator", "log_odds"]) == 2
+    assert "weighted_vote adds scores up" in capsys.readouterr().err
+
+
+def above(nodes: list[dict[str, Any]], leaf: dict[str, Any]) -> list[int]:
+    """Ids of the steps on the way to a leaf."""
+    parent = leaf["parent"]
+    return [*above(nodes, nodes[parent]), parent] if parent else []

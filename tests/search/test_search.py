@@ -16,7 +16,7 @@ from cos.protocols import Costs, Draw, Piece, Prompt
 from cos.search.growth import Search
 from cos.search.methods import METHODS, Settings
 from cos.search.scheduler import run, solve
-from cos.search.select import select
+from cos.search.select import rechosen, select
 from cos.search.trace import SearchTrace
 
 PROMPT = Prompt("how many dots are there")
@@ -217,6 +217,7 @@ def test_selector_and_aggregator_of_a_finished_search_change_without_a_model(met
         for (selector, aggregator), search in searches.items():
             if method != "adaptive_n" or selector == "best_of_n":  # which decides as best_of_n does
                 assert select(kept, selector, aggregator) == search.trace.answer
+                assert rechosen(kept, selector, aggregator).to_json()["nodes"] == search.trace.to_json()["nodes"]
 
 
 @pytest.mark.parametrize("method", METHODS)
