@@ -17,10 +17,11 @@ from cos.template import pieces
 class Known:
     """Problems of a set, found again by question or by picture."""
 
-    def __init__(self, *specs: str, count: int = 9) -> None:
+    def __init__(self, *specs: str, count: int = 6) -> None:
         self.problems = [problem for spec in specs for problem in worlds.problems(spec, count)]
         self.pictures = {worlds.draw(problem).tobytes(): problem for problem in self.problems}
         self.chains: dict[str, list[tuple[str, ...]]] = {}
+        self.judged: dict[tuple[str, str, bool], float] = {}
         for problem in self.problems:
             rng = random.Random(problem.id)
             right = worlds.chain(problem, rng)
@@ -34,6 +35,13 @@ class Known:
     def asked(self, prompt: Prompt) -> Problem:
         """The first problem with this question, whatever the picture."""
         return next(problem for problem in self.problems if problem.question == prompt.question)
+
+    def truth(self, problem: Problem, text: str, first: bool) -> float:
+        """What the oracle says; each text is judged once."""
+        key = (problem.id, text, first)
+        if key not in self.judged:
+            self.judged[key] = truth(problem, text, first=first)
+        return self.judged[key]
 
     def policy(self) -> ScriptedPolicy:
         """Draws one of the problem's five chains, two of them right."""
@@ -51,7 +59,7 @@ class Known:
 
         def rule(prompt: Prompt, texts: tuple[str, ...]) -> float:
             problem = find(prompt)
-            good = 0.5 if problem is None else truth(problem, texts[-1], first=len(texts) == 1)
+            good = 0.5 if problem is None else self.truth(problem, texts[-1], len(texts) == 1)
             return {1.0: 0.9, 0.0: 0.2}.get(good, 0.5)
 
         return ScriptedScorer(rule)
