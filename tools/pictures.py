@@ -66,7 +66,8 @@ def what_if(page: Page, url: str) -> None:
     text.fill(re.sub(r"\d+", lambda number: str(int(number[0]) + 1), text.input_value()) or "It is otherwise.")
     page.locator("#run").click()
     page.get_by_text("Done in").wait_for()
-    page.evaluate("document.querySelector('#panel-1').scrollIntoView({block: 'nearest'})")
+    if (page.viewport_size or {"width": 0})["width"] < 900:
+        page.evaluate("document.querySelector('#panel-1').scrollIntoView()")
 
 
 def replay(page: Page, url: str) -> None:
@@ -81,6 +82,8 @@ PAGES: dict[str, Callable[[Page, str], None]] = {"solve": solve, "what-if": what
 
 def keep(page: Page, file: Path) -> None:
     """The page as a picture of 256 colours: a fifth of the size, no difference to the eye."""
+    if (page.viewport_size or {"width": 0})["width"] > 900:
+        page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(500)
     page.mouse.move(1, 1)
     page.screenshot(path=str(file))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import time
+import weakref
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +102,21 @@ def test_old_runs_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(runs, "LIMITS", replace(LIMITS, bytes_kept=0))
     archive.add(asked, None)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_ended_runs_leave_the_memory(tmp_path: Path) -> None:
+    problem, image = examples()[0]
+    session = Session(archive=Archive(tmp_path))
+    made = []
+    for seed in range(25):
+        run = session.ask(f"v{seed}", Prompt(problem.question, image), ["vote"], [Settings(n=2, seed=seed)], "scripted", "scripted")
+        assert run.done.wait(60)
+        session.view("one").run = run
+        made.append(weakref.ref(run))
+    del run
+    gc.collect()
+    assert sum(ref() is not None for ref in made) <= 2, "the visitor's own, and the one that ended last"
+    assert len(list(tmp_path.iterdir())) == 25
 
 
 def test_files_by_address(tmp_path: Path) -> None:
