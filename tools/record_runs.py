@@ -87,7 +87,7 @@ ENTRIES = (
         "04-rescued", "Outvoted, yet found", "Most chains are wrong; the rewards pick one that is right.", "scenes", 2, "best_of_n", rescued
     ),
     Entry("05-step-beam", "A beam of four", "Sixteen candidates a round, the four best paths go on.", "charts", 2, "step_beam"),
-    Entry("06-hard", "Level 3 by beam", "Two sums in one question.", "digits", 3, "step_beam"),
+    Entry("06-hard", "Level 3 by beam", "A question of level 3, the hardest of its world.", "digits", 3, "step_beam"),
     Entry("07-step-greedy", "The paper's step search", "Sixteen candidates, one is kept, again and again.", "digits", 1, "step_greedy"),
     Entry("08-weighted-vote", "A vote with weights", "Answers weigh as much as their chains' rewards.", "scenes", 3, "weighted_vote"),
     Entry(

@@ -116,3 +116,42 @@ def _look(index: int) -> dict[str, Any]:
 def _plain(text: str | None) -> str:
     """Plotly reads a little HTML in labels (links, line breaks): no text may open a tag."""
     return (text or "").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def accuracy_view(rows: Sequence[Mapping[str, Any]], ceiling: Mapping[int, float], cost: str = "n", *, dark: bool = False) -> go.Figure:
+    """Accuracy against one cost, with pass@N (`ceiling`: N -> share): a curve against N, else a line for the largest N.
+
+    Rows as in `accuracy_by_cost`; those whose cost is not known (0) are left out.
+    """
+    figure = accuracy_by_cost([row for row in rows if row[cost] > 0], cost, dark=dark)
+    line = {"dash": "dot", "width": 1.5, "color": "#8a8f8c"}
+    if cost == "n":
+        counts = sorted({row["n"] for row in rows} | {*ceiling})
+        figure.add_scatter(x=list(ceiling), y=list(ceiling.values()), name="pass@N", mode="lines", line=line)
+        figure.update_xaxes(type="log", tickvals=counts, ticktext=[str(n) for n in counts])
+    elif ceiling:
+        most = max(ceiling)
+        figure.add_hline(y=ceiling[most], line=line, annotation_text=f"pass@{most}", annotation_position="top left")
+    figure.update_yaxes(rangemode="tozero")
+    return styled(figure, dark=dark, height=380)
+
+
+def auc_by_group(groups: Mapping[str, Mapping[str, Mapping[str, Any]]], *, dark: bool = False) -> go.Figure:
+    """A report card's AUC by depth, kind, level, ... (`card["by"]`), one panel each; a group's number of steps shows when pointed at."""
+    figure = make_subplots(cols=max(1, len(groups)), shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=[f"by {n}" for n in groups])
+    for column, rows in enumerate(groups.values(), start=1):
+        figure.add_bar(
+            x=[_plain(name) for name in rows],
+            y=[row["auc"] for row in rows.values()],
+            text=[f"{row['steps']} steps" for row in rows.values()],
+            textposition="none",
+            hovertemplate="%{x}: AUC %{y:.3f}, %{text}<extra></extra>",
+            marker_color=PALETTE[(column - 1) % len(PALETTE)],
+            showlegend=False,
+            row=1,
+            col=column,
+        )
+    figure.add_hline(y=0.5, line={"dash": "dot", "width": 1, "color": "#8a8f8c"})
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(range=[0, 1.02])
+    return styled(figure, dark=dark, height=300).update_layout(margin={"t": 32})

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from cos.chain import Problem
@@ -57,6 +58,8 @@ class Session:
     rate: Rate = field(default_factory=Rate)
     pace: dict[str, float] = field(default_factory=dict)
     """Token-forwards a second in the last run with each policy."""
+    results: Path | None = None
+    """A folder with evaluations and report cards to look at, each in a folder of its own."""
     _views: OrderedDict[str, View] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

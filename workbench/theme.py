@@ -29,6 +29,12 @@ MASTHEAD = """
 <h1>CoS workbench</h1><p>Reasoning in scored steps. Watch several searches look for the answer, side by side.</p></div>
 """
 
+HEAD = (
+    "<style>@media (min-width: 901px) { .nav-holder { position: absolute !important; top: 0; right: 0; z-index: 5; border: 0 !important; "
+    "background: none !important; } }</style>"
+)
+"""The links to the pages stand beside the masthead. (They are outside of what Gradio lets `style.css` reach.)"""
+
 SHOW_RESULTS = """() => {
   if (innerWidth <= 900) document.querySelector("#results").scrollIntoView({behavior: "smooth"});
   return [];

@@ -57,6 +57,7 @@ def serve(
         ssr_mode=False,
         theme=theme.theme(),
         css=theme.css(),
+        head=theme.HEAD,
         mcp_server=mcp,
         app_kwargs={"routes": addresses.routes(session.archive)},
     )

@@ -210,7 +210,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
                 halt = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop", min_width=80)
         with gr.Column(elem_id="results", min_width=280):
             with gr.Row(elem_id="bar"):
-                status = parts.status_line("")
+                status = parts.status_line(NOTHING)
             with gr.Row(elem_id="board"):
                 original, branch = parts.panel(0), parts.panel(1)
             with gr.Accordion("The same from a terminal or a notebook", open=False, elem_id="export"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from workbench.render.cards import PAD, Place, about, codes, gallery, glossary, panel, standing_leaf, status
 from workbench.render.marks import colour, escape
 from workbench.render.page import bundle, stylesheet
+from workbench.render.tables import cases, differences_table, methods_table
 from workbench.render.tree import tree_file, tree_svg
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "Place",
     "about",
     "bundle",
+    "cases",
     "codes",
     "colour",
+    "differences_table",
     "escape",
     "gallery",
     "glossary",
+    "methods_table",
     "panel",
     "standing_leaf",
     "status",
