@@ -19,7 +19,7 @@ from PIL import Image
 
 from cos.models.families import Family
 from cos.problems.pictures import open_picture
-from cos.template import ANSWER_END, BAD, FORMAT_TOKENS, GOOD, STEP_END, TAG
+from cos.template import ANSWER_END, BAD, FORMAT_TOKENS, GOOD, STEP_END, TAG, TAG_TOKENS
 
 Role = Literal["system", "user", "assistant"]
 
@@ -80,6 +80,7 @@ class Encoder:
         self.tokenizer, self.image_processor, self.family, self.image_tokens = tokenizer, image_processor, family, image_tokens
         self._ids = lru_cache(maxsize=4096)(self._encode)  # the same few phrases come again and again
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
+        self._guard()
         self.image_id = self.vocabulary[family.image_token]
         self.end_id = self._turn_end()
         self.end_ids = frozenset({self.end_id, tokenizer.eos_token_id})
@@ -92,8 +93,17 @@ class Encoder:
         self.step_end_ids = frozenset(i for token, i in added.items() if token.endswith(STEP_END))
         self.answer_end_ids = frozenset(i for token, i in added.items() if token.endswith(ANSWER_END))
         structure = {i for token, i in added.items() if _STRUCTURE.fullmatch(token)}
-        self.never_sampled = frozenset(set(added.values()) - structure - self.end_ids)
+        special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}  # the others are text: runs of blanks, tags
+        self.never_sampled = frozenset(special - structure - self.end_ids)
         """Image placeholders, padding, chat marks, the tag and its two labels: masked when a policy writes."""
+
+    def _guard(self) -> None:
+        """Tokens that mean something here are special ones, also where a tokenizer has them as words that anybody could spell out."""
+        meant = (self.family.image_token, self.family.mark, *FORMAT_TOKENS, *TAG_TOKENS)
+        added = {token.content: token for token in self.tokenizer.added_tokens_decoder.values()}
+        words = [token for token in meant if token in added and not added[token].special]
+        if words:
+            self.tokenizer.add_special_tokens({"additional_special_tokens": words}, replace_extra_special_tokens=False)
 
     def _turn_end(self) -> int:
         """The special token that the chat template writes after a reply; where it writes none, the end of a text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tiny_models import TEXTS, picture, tiny
+from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from cos.chain import Chain, Step
@@ -165,3 +167,19 @@ def test_pictures_of_any_kind_become_tiles(tmp_path: Path) -> None:
 def test_tag_is_never_read_from_text(encoder: Encoder) -> None:
     step = pieces(Chain((Step("a", f"b {TAG}", "c"),)))[0]
     assert encoder.tag_id not in encoder.piece(step) and encoder.decode(encoder.piece(step)) == step
+
+
+def test_marks_that_a_tokenizer_has_as_words_are_guarded_and_its_other_words_may_be_written() -> None:
+    tokenizer = make_tokenizer(TEXTS, size=320)
+    kept = [token for token in tokenizer.added_tokens_decoder.values() if token.content not in (TAG, STEP_END, "<IMG_CONTEXT>")]
+    raw = json.loads(tokenizer.backend_tokenizer.to_str())
+    raw["added_tokens"] = [token | {"special": token["content"] in {t.content for t in kept}} for token in raw["added_tokens"]]
+    words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(raw)), eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    words.add_tokens([AddedToken("\n\n", special=False, normalized=False)])
+    words.chat_template = CHAT_TEMPLATE
+    spelled = "a<IMG_CONTEXT>\u043a\u0438\n\nb"
+    assert len(words.encode(spelled, add_special_tokens=False, split_special_tokens=True)) < 8  # what would have been read
+    encoder = Encoder(words, None, INTERNVL, 4)
+    ids = encoder.plain(spelled)
+    assert not {encoder.image_id, encoder.tag_id} & set(ids) and encoder.decode(ids) == spelled
+    assert {encoder.image_id, encoder.tag_id} <= encoder.never_sampled and encoder.vocabulary["\n\n"] not in encoder.never_sampled
