@@ -13,7 +13,9 @@ import gradio as gr
 from PIL import Image
 
 from cos.errors import UserError
-from cos.search.select import SELECTORS, select
+from cos.search.methods import ONE_CHAIN
+from cos.search.select import SELECTORS, rechosen
+from cos.search.trace import SearchTrace
 from workbench import export, render, theme
 from workbench.limits import LIMITS
 from workbench.runs import Run
@@ -65,11 +67,9 @@ def frame(view: View, changed: set[int], count: int = PANELS) -> list[Any]:
 
 def show(view: View, run: Run, number: int) -> str:
     """One panel as the visitor looks at it; hold the run's lock."""
-    trace = run.traces[number]
-    instead = ""
-    if trace.ended == "answered" and trace.method in SELECTORS and view.aggregator != trace.settings.get("aggregator"):
-        other = select(trace, trace.method, view.aggregator)
-        instead = f"by {view.aggregator} it would answer {other}" if other != trace.answer else f"by {view.aggregator} the same"
+    trace, instead = run.traces[number], ""
+    if trace.ended == "answered" and view.aggregator != trace.settings.get("aggregator") and trace.method not in ONE_CHAIN:
+        trace, instead = _by(trace, view.aggregator)
     return render.panel(
         trace,
         is_right=run.is_right(number),
@@ -81,6 +81,16 @@ def show(view: View, run: Run, number: int) -> str:
         instead=instead,
         place=render.Place(run.id, number),
     )
+
+
+def _by(trace: SearchTrace, aggregator: str) -> tuple[SearchTrace, str]:
+    """The search as it would have ended by another aggregator, and a word on how it did end. Nothing is computed anew but the choice."""
+    try:
+        again = rechosen(trace, trace.method if trace.method in SELECTORS else "best_of_n", aggregator)
+    except UserError as problem:
+        return trace, str(problem)
+    same = "the same" if again.answer == trace.answer else f"{trace.answer}"
+    return again, f"chosen by {aggregator}; the run itself, by {trace.settings.get('aggregator')}, answered {same}"
 
 
 async def follow(session: Session, view: View, run: Run, count: int = PANELS) -> AsyncIterator[list[Any]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cos.chain import REFUSAL
 from cos.scores import AGGREGATORS, WORST, vote
 from cos.search.trace import Node, SearchTrace
 from workbench.render.marks import badge, clip, count, escape
@@ -22,6 +23,7 @@ _KINDS = (
 _PHASES = {"answered": "done", "no_answer": "no answer", "failed": "failed", "stopped": "stopped"}
 _MOST_ANSWERS = 5
 _GAP = "\n\n"
+_REFUSED = " · The model says that the picture does not hold what the question asks for: put in another picture, or ask what it shows."
 PAD = (
     '<canvas width="500" height="200" role="img" aria-label="sketch pad: draw digits in a row; without a pointer, use New puzzle">'
     '</canvas><button type="button" data-pad="use">Use drawing</button><button type="button" data-pad="clear">Clear</button>'
@@ -156,7 +158,7 @@ def _answer(trace: SearchTrace, is_right: Callable[[str], bool] | None, instead:
     says = f'<strong class="says">{escape(clip(trace.answer, 120) or "(empty)")}</strong>'
     return (
         f'<div class="answer">{says}{verdict}{badge(trace.nodes[trace.chosen or 0].reward)}{truth}'
-        f'<p class="why">{escape(clip(trace.answer_why, 200))}</p>{_instead(instead)}</div>'
+        f'<p class="why">{escape(clip(trace.answer_why, 200))}{_REFUSED if trace.answer == REFUSAL else ""}</p>{_instead(instead)}</div>'
     )
 
 
