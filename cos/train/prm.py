@@ -8,8 +8,8 @@ to write right steps (`language`), since only a model that could say the right t
 
 from __future__ import annotations
 
-import logging
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,11 +32,10 @@ from cos.train.drills import drill
 from cos.train.files import FileRow, read_rows
 from cos.train.look import descriptions, looked, room
 from cos.train.loop import Schedule, start, train
+from cos.train.processes import processes
 from cos.train.report import Report
 from cos.train.sft import Source, drawn_problems, hidden_states, next_token_loss
 from cos.train.weights import Weights
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,8 @@ def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]
     if config.data:
         rows = read_rows(config.data, config.images, "prm", vlm.encoder, vlm.longest - room(vlm), unlabelled=config.unlabelled_to_half)
         settings["labels"] = balance(rows)
-        _log.info("labels: %s", ", ".join(f"{count} {kind}" for kind, count in settings["labels"].items()))
+        if processes().rank == 0:
+            sys.stderr.write(f"labels: {', '.join(f'{count} {kind}' for kind, count in settings['labels'].items())}\n")
     folder, plan = start(config.out, settings, config.seed), config.schedule
     example, pictures, count = _from_rows(vlm, config, rows) if config.data else _from_worlds(vlm, config)
     if config.siblings:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import two_processes
 from lessons import KINDS, descend, fresh, trace, train, weights, write_files
 
 from cos.errors import UserError
@@ -64,18 +65,18 @@ def test_four_rows_at_once_or_one_by_one(kind: str, files: Path, tmp_path: Path)
 
 @pytest.mark.usefixtures("plain")
 def test_two_processes_learn_what_one_learns(files: Path, tmp_path: Path) -> None:
+    """Each training on three families, with adapters and without; a process may have text alone where the other has pictures."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ROOT / "recipes/accelerate/cpu.yaml")]
-    port = ["--main_process_port", "0"]
+    script = [str(Path(__file__).parent / "two_processes.py"), str(files), str(tmp_path / "two")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    script = str(Path(__file__).parent / "two_processes.py")
-    done = subprocess.run([*launch, *port, script, str(files)], env=environment, capture_output=True, text=True, timeout=280, check=False)
+    words = [*launch, "--main_process_port", "0", *script]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    for kind in KINDS:
-        one(kind, files, tmp_path / kind, 4, 1)
-        near(tmp_path / kind, files / f"two-{kind}")
-        found = Run.open(files / f"two-{kind}").last_checkpoint()
-        assert found is not None and found[0] == 2
-    assert len(list((files / "two-dpo").glob("reference.*.jsonl"))) == 2
+    for out in two_processes.runs(files, tmp_path / "one"):
+        near(out, tmp_path / "two" / out.name)
+    found = Run.open(tmp_path / "two/embedded-sft").last_checkpoint()
+    assert found is not None and found[0] == 2
+    assert len(list((tmp_path / "two/embedded-dpo").glob("reference.*.jsonl"))) == 2
 
 
 def test_each_row_of_a_step_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,39 @@
-"""The three trainings as `accelerate launch` runs them in each of two processes; `test_processes.py` compares them with one process."""
+"""Trainings as `accelerate launch` runs them in each of two processes; `test_processes.py` compares them with one process."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    from lessons import KINDS, descend, fresh, train
 
-    from cos.train import loop
-    from cos.train.loop import Schedule
+from lessons import KINDS, descend, fresh, train
+from tiny_families import tiny_family
 
+from cos.train import loop
+from cos.train.loop import Schedule
+from cos.train.weights import Weights
+
+FAMILIES = {"embedded": Weights(), "llava_next": Weights(lora_rank=2, freeze_vision=True), "qwen2_5_vl": Weights()}
+"""What learns in each: all, or adapters."""
+
+
+def runs(files: Path, home: Path) -> Iterator[Path]:
+    """Each training on each family, three steps of four rows."""
+    for family, weights in FAMILIES.items():
+        for kind in KINDS:
+            vlm = fresh() if family == "embedded" else tiny_family(family, gain=1.0)
+            out = home / f"{family}-{kind}"
+            train(kind, vlm, files, out, Schedule(steps=3, batch=4, learning_rate=0.02, save_every=2), weights=weights)
+            yield out
+
+
+if __name__ == "__main__":
     torch.set_num_threads(1)
     loop._optimizers = descend
-    files = Path(sys.argv[1])
-    for kind in KINDS:
-        train(kind, fresh(), files, files / f"two-{kind}", Schedule(steps=3, batch=4, learning_rate=0.1, save_every=2))
+    for out in runs(Path(sys.argv[1]), Path(sys.argv[2])):
+        assert (out / "model").is_dir()
