@@ -21,10 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     ask.add_argument("--policy", action="append", default=[], help="policy to offer first: embedded, scripted, a folder or a Hub id")
     ask.add_argument("--reward", action="append", default=[], help="reward model to offer first: embedded, scripted, oracle, a folder ...")
     ask.add_argument("--runs", default="runs/app", help="folder that keeps the runs, so that their links still open (default runs/app)")
+    ask.add_argument("--results", default="runs", help="folder with folders of cos eval and cos card to look at (default runs)")
     ask.add_argument("--mcp", action="store_true", help="offer the API as tools of MCP too (needs pip install 'cos-workbench[mcp]')")
     given = ask.parse_args(arguments)
     try:
         session = Session.offering(given.policy, given.reward, Archive(Path(given.runs)))
+        session.results = Path(given.results)
         if given.mcp and find_spec("mcp") is None:
             raise UserError("--mcp needs the extra of that name: pip install 'cos-workbench[mcp]'")
         session.warm()

@@ -91,6 +91,7 @@ SHARED_IN_APP = (
     "workbench.export",
     "workbench.recordings",
     "workbench.addresses",
+    "workbench.results",
 )
 """What a page may import of the workbench. Every other module but `workbench.ui` is a page; no page imports a page."""
 

@@ -90,5 +90,5 @@ def script(name: str) -> str:
 
 
 def css() -> str:
-    """The rules for our own parts."""
-    return render.stylesheet()
+    """The rules for our own parts; what only the pages that look back have is in `pages.css`."""
+    return render.stylesheet() + script("pages.css")
