@@ -21,7 +21,7 @@ def mcts(trace: SearchTrace, settings: Settings) -> Asking:
     A child's value is its path's score so far (`mcts_value` reward) or the score of the chain that one draw makes of it (rollout). Q is the
     mean of the values at and below a node, its prior the share of the sibling draws that wrote it (the policy's own frequency). Constants
     as in OpenR, whose simulations go to the end too. Ours: every child is valued when it is drawn; paths with nothing left to draw are not
-    walked again; simulations go on for as many draws as `n` chains have, by the mean length of those met. With n = 1 it is `sample`.
+    walked again; simulations go on for as many draws as `n` chains have, if all are as long as the longest met. With n = 1 it is `sample`.
     """
     tree = _Tree(trace, settings)
     node = tree.walk(trace.start)
@@ -55,10 +55,9 @@ class _Tree:
         self.shut: set[int] = set()
 
     def may_draw(self) -> bool:
-        """Whether one more step stays within `n` chains of the mean length so far (of the greatest length, while none has ended)."""
+        """Whether one more step stays within `n` chains as long as the longest so far (as the limit, while none has ended)."""
         drawn = sum(node.count for node in self.trace.nodes if node.round)
-        pool = [leaf.depth - self.trace.start.depth for leaf in self.trace.pool() for _ in range(leaf.count)]
-        length = sum(pool) / len(pool) if pool else self.settings.max_steps + 1
+        length = max((leaf.depth - self.trace.start.depth for leaf in self.trace.pool()), default=self.settings.max_steps + 1)
         return drawn + self.width <= self.settings.n * length
 
     def walk(self, node: Node) -> Node | None:
