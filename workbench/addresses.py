@@ -20,11 +20,13 @@ import re
 from collections.abc import Awaitable, Callable
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workbench import render
+from workbench.limits import LIMITS
 from workbench.runs import Archive, Run
 
 KINDS = {"json": "application/json", "svg": "image/svg+xml", "html": "text/html; charset=utf-8", "png": "image/png"}
@@ -49,6 +51,30 @@ def routes(archive: Archive) -> list[Route]:
 
     handler: Callable[[Request], Awaitable[Response]] = answer
     return [Route("/runs/{id}/{name}", handler, methods=["GET"])]
+
+
+class Smaller:
+    """Refuses requests whose body is larger than anything the app asks for, before it is read into memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count what comes in."""
+        most, seen = 2 * LIMITS.upload, 0
+        said = dict(scope.get("headers") or ()).get(b"content-length", b"0")
+        if scope["type"] == "http" and (not said.isdigit() or int(said) > most):
+            return await PlainTextResponse("This request is too large.", status_code=413)(scope, receive, send)
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > most:
+                raise ClientDisconnect
+            return message
+
+        await self.app(scope, counted, send)
 
 
 def file(archive: Archive, id: str, name: str) -> tuple[bytes, str] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image
+from starlette.middleware import Middleware
 
 from cos.problems.pictures import MOST_PIXELS
 from workbench import addresses, api, curves, replay, solve, theme, what_if
@@ -59,7 +60,7 @@ def serve(
         css=theme.css(),
         head=theme.HEAD,
         mcp_server=mcp,
-        app_kwargs={"routes": addresses.routes(session.archive)},
+        app_kwargs={"routes": addresses.routes(session.archive), "middleware": [Middleware(addresses.Smaller)]},
     )
     return str(url)
 

@@ -233,6 +233,21 @@ def test_an_upload_beyond_the_limit_is_refused(served: str) -> None:
     assert answer.status_code == 413 or "exceed" in answer.text
 
 
+def test_a_flood_of_text_is_refused_before_it_is_read(served: str) -> None:
+    flood = b'{"data": ["' + b"x" * (2 * LIMITS.upload) + b'"]}'
+    assert httpx.post(f"{served}/gradio_api/call/solve", content=flood, timeout=60).status_code == 413
+
+    def unending() -> Iterator[bytes]:
+        for _ in range(50):
+            yield b"x" * 10**6
+
+    try:
+        refused = httpx.post(f"{served}/gradio_api/call/solve", content=unending(), timeout=60).status_code >= 400
+    except httpx.TransportError:
+        refused = True
+    assert refused and httpx.get(served, timeout=60).status_code == 200
+
+
 def test_ten_thousand_nodes_are_drawn_in_part() -> None:
     trace = SearchTrace()
     start = {"question": "?", "image": None, "method": "step_beam", "settings": {}, "seed": 0, "models": {}, "problem": None, "gold": None}

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from jsonschema import Draft202012Validator
 
 from cos.errors import UserError
 from cos.protocols import Prompt
@@ -171,6 +172,9 @@ def test_a_recording_is_read_as_it_was_written(tmp_path: Path, run: Run, monkeyp
 
 
 def test_the_gallery_that_ships_holds_what_is_promised() -> None:
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "recorded.json").read_text("utf-8"))
+    for file in recordings.FOLDER.glob("*.json"):
+        Draft202012Validator(schema).validate(json.loads(file.read_text("utf-8")))
     shipped: list[Recording] = list(recordings.recordings().values())
     assert len(shipped) >= 12
     assert any(one.trace.ended == "no_answer" for one in shipped), "a failed search"
