@@ -171,7 +171,8 @@ def _validated(name: str, config: Config, folder: Path) -> dict[str, Any]:
     greedy = Sampling(1, 0.0, 1.0, config.sampling.max_tokens, config.sampling.max_steps)
     chains = _sampled(name, wanted, greedy, config.seed, folder / "greedy.jsonl")
     right = sum(_grade(one.problem, one.chain.answer) for one in chains)
-    return {"accuracy": right / len(chains), "ci95": list(wilson(right, len(chains))), "problems": len(chains), **_lengths(chains)}
+    share, low, high = wilson(right, len(chains))
+    return {"accuracy": share, "ci95": [low, high], "problems": len(chains), **_lengths(chains)}
 
 
 def _sampled(name: str, wanted: Sequence[Problem], how: Sampling, seed: int, file: Path) -> list[Sample]:

@@ -12,6 +12,7 @@ import torch
 from jsonschema import Draft202012Validator
 
 from cos import rounds
+from cos.__main__ import main
 from cos.chain import Preference, Sample
 from cos.errors import UserError
 from cos.models.vlm import load
@@ -61,6 +62,20 @@ def test_the_best_by_validation_is_kept(whole: tuple[Path, list[dict[str, Any]]]
     wanted = load(Path(rounds.__file__).parent / "assets/policy" if best["model"] == "embedded" else best["model"]).model.state_dict()
     kept = load(out / "model").model.state_dict()
     assert all(torch.equal(kept[name], value) for name, value in wanted.items())
+
+
+def test_the_command_line_tells_every_round(
+    whole: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, rows = whole
+    monkeypatch.setattr(rounds, "run", lambda name, config, report, say: rows)
+    words = ["train", "rounds", "--model", "embedded", "--out", str(out)]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert all(f"round {row['round']}: {row['accuracy']:.1%} right" in text for row in rows) and text.count("<- kept") == 1
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rounds"] == rows and found["rounds"][found["best"]]["accuracy"] == max(row["accuracy"] for row in rows)
 
 
 class Killed(Exception):
