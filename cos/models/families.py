@@ -132,7 +132,8 @@ def family_of(config: Any) -> Family:
     if config.model_type not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise UserError(
-            f"model family {config.model_type!r} is not supported; known: {known} (a family is one entry in cos/models/families.py)"
+            f"model family {config.model_type!r} is not supported; known: {known} (a family is one entry in cos/models/families.py: "
+            "its image token, what stands in the prompt for a picture, and the tokens of a tile)"
         )
     return FAMILIES[config.model_type]
 

@@ -116,3 +116,12 @@ def test_a_step_search_with_policy_and_reward_of_the_family(vlm: VLM) -> None:
     assert len(line) == 3 and trace.meter.policy_decode == 2 * 4 * 7 + 4 * 3
     expected = scores_from_scratch(vlm, picture(1), "How many?", [node.text for node in line])
     assert [node.reward for node in line] == pytest.approx(expected, abs=1e-4)
+
+
+def test_in_bfloat16_rewards_are_near_those_from_scratch(vlm: VLM) -> None:
+    half = tiny_family(vlm.name, gain=1.0)
+    half.model.to(torch.bfloat16)
+    scorer = StepTagScorer(half)
+    (root,) = scorer.open([Prompt("How many?", picture(1))])
+    (scored,) = scorer.score([ToScore(root.handle, tuple(CHAINS[0]))])
+    assert scored.rewards == pytest.approx(scores_from_scratch(half, picture(1), "How many?", CHAINS[0]), abs=0.1)
