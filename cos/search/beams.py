@@ -14,7 +14,7 @@ searches.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from cos.search.asking import Asking, Asks, Decide, Expand, Request, Score, Settings
@@ -101,44 +101,47 @@ def lookahead(trace: SearchTrace, settings: Settings) -> Asking:
 
 
 def retrace(trace: SearchTrace, settings: Settings) -> Asking:
-    """A beam that goes back: where every candidate's newest reward is under `threshold` the step before is redone, up to `retraces` times.
+    """A beam that goes back where every candidate's newest reward is under `threshold`, up to `retraces` times.
 
     After SWIRES (LLaVA-CoT, arXiv 2411.10440), which redoes stages; the backtrack token that CoS declares and never writes would say this.
-    Redone means n new candidates below the same parents, beside those passed over there before; what led into the dead end is taken up
-    again only where there is nothing else. Ours: a round in which all that is left are answers under the threshold counts as one to go
-    back from, and the beam's rule for who goes on.
+    Ours: it goes back to the last step at which a candidate was passed over that is not under the threshold, and goes on from there; where
+    there is none, the same step is redone with n new candidates beside the old. A round in which all that is left are answers under the
+    threshold is one to go back from, too.
     """
     rounds = [_Round([trace.start])]
-    left, width = settings.retraces, min(settings.width, settings.n)
+    left, aggregator = settings.retraces, settings.step_aggregator
     while rounds[-1].beam:
         here = rounds[-1]
         drawn = yield Expand(shares(here.beam, settings.n), 1, steps=settings.granularity)
         children = [node for node in drawn if node.status in ("open", "finished", "pruned")]  # pruned: drawn again
         yield Score(children)
-        steps = [node for node in children if node.answer is None]
-        candidates = list(dict.fromkeys([*steps, *here.passed])) or here.tried
-        if left and all((node.reward or 0.0) < settings.threshold for node in [*children, *candidates]):
+        here.passed = list(dict.fromkeys([*(node for node in children if node.answer is None), *here.passed]))
+        candidates = here.passed
+        if left and not _likely([*children, *candidates], settings.threshold):
             left -= 1
-            yield Decide([(node, "pruned", f"all under {settings.threshold}: back a step") for node in candidates])
-            here.passed = candidates
-            if len(rounds) > 1:
-                rounds.pop()
-                rounds[-1].tried = list(dict.fromkeys(here.beam))
-            continue
-        scores = path_scores(trace, candidates, settings.step_aggregator)
-        kept = yield from keep(trace, candidates, width, scores, settings.step_aggregator, draws=settings.n)
-        here.passed = [node for node in candidates if node not in kept]
+            yield Decide([(node, "pruned", f"all under {settings.threshold}: back") for node in candidates])
+            back = max((i for i, other in enumerate(rounds) if _likely(other.passed, settings.threshold)), default=None)
+            if back is None:
+                continue
+            rounds = rounds[: back + 1]
+            candidates = _likely(rounds[back].passed, settings.threshold)
+        width, scores = min(settings.width, settings.n), path_scores(trace, candidates, aggregator)
+        kept = yield from keep(trace, candidates, width, scores, aggregator, draws=settings.n)
+        rounds[-1].passed = [node for node in rounds[-1].passed if node not in kept]
         rounds.append(_Round(kept))
     return choose(trace, settings.selector, settings.aggregator)
 
 
 @dataclass
 class _Round:
-    """What `retrace` must know to come back to a round: its beam, who was passed over, and who led into a dead end."""
+    """A beam, and the candidates below it that were not gone on from."""
 
     beam: list[Node]
     passed: list[Node] = field(default_factory=list)
-    tried: list[Node] = field(default_factory=list)
+
+
+def _likely(nodes: Sequence[Node], threshold: float) -> list[Node]:
+    return [node for node in nodes if (node.reward or 0.0) >= threshold]
 
 
 def _round(trace: SearchTrace, beam: list[Node], settings: Settings, width: int) -> Asks:
