@@ -15,6 +15,8 @@ from cos import rounds
 from cos.__main__ import main
 from cos.chain import Preference, Sample
 from cos.errors import UserError
+from cos.label import by_reward
+from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.models.vlm import load
 from cos.prefer import Pairing
 from cos.rounds import Config
@@ -118,6 +120,8 @@ def test_rounds_may_go_on_from_one_another(tmp_path: Path, monkeypatch: pytest.M
         return {"loss": 1.0}
 
     monkeypatch.setattr(dpo, "run", noted)
+    monkeypatch.setattr(rounds, "load_policy", lambda name: ScriptedPolicy())
+    monkeypatch.setattr(rounds, "by_truth", lambda chains, check, grade: by_reward(ScriptedScorer(), chains, lambda problem: None))
     rows = rounds.run("embedded", config(tmp_path / "a", reference="previous"))
     assert [plan.reference for plan in asked] == ["", rows[1]["model"]] and rows[2]["training"]["begun_from"] == "embedded"
     asked.clear()
