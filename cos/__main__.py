@@ -39,6 +39,7 @@ VERBS = {
     "bench": "this engine against the way without memory between calls",
     "trace show": "print a search as a tree",
     "trace bundle": "searches as one HTML file",
+    "convert": "a released InternVL or CoS checkpoint to the native format",
     "env": "versions and devices, for reports of faults",
 }
 MODULES = {"eval": "cos.commands.evaluation"}
