@@ -92,6 +92,7 @@ SHARED_IN_APP = (
     "workbench.recordings",
     "workbench.addresses",
     "workbench.results",
+    "workbench.votes",
 )
 """What a page may import of the workbench. Every other module but `workbench.ui` is a page; no page imports a page."""
 

@@ -25,6 +25,7 @@ from workbench.session import Session
 
 ALL = ""
 AXES = {"N": "n", "tokens": "tokens", "FLOPs": "flops", "seconds": "seconds"}
+NONE = "–"
 FOOLED = "fooled"
 """In place of a pair of methods: questions whose best rewarded answer is wrong."""
 SHOWN = 50
@@ -99,10 +100,15 @@ class Handlers:
         return results.located(self.session.results, self.names(), name, upload, results.EVALUATION)
 
     def start(self, request: gr.Request) -> list[Any]:
-        """The choices, and the evaluation that the address names (`?eval=NAME`), else the newest."""
+        """The evaluations, and what `show` gives of the one that the address names (`?eval=NAME`), else of the newest that can be read."""
         names = self.names()
-        asked = parts.query(request, ["eval"]).get("eval")
-        return [gr.Dropdown(names, value=asked if asked in names else names[0] if names else None)]
+        asked = parts.query(request, ["eval"]).get("eval", "")
+        for name in [asked] if asked in names else [*names, ""]:
+            try:
+                return [gr.Dropdown(_with_none(names), value=name), *self.show(name, None, "N", None, None, None, None, None)]
+            except UserError:
+                continue
+        return [gr.Dropdown(_with_none(names), value=asked), render.status(f"{asked} can't be read.", "wrong"), *[gr.skip()] * 8]
 
     def show(
         self,
@@ -118,7 +124,7 @@ class Handlers:
         """`[status, world, level, kind, n, pair, plot, tables, cases]` of an evaluation; a choice that it does not have falls back."""
         path = self._path(name, upload)
         if path is None:
-            return [render.status(NOTHING), *[gr.skip()] * 5, None, "", ""]
+            return [render.status(NOTHING), *[gr.skip()] * 6, "", ""]
         whole = results.records(path)
         world, level = _among(world, whole, "world"), _among(level, whole, "level")
         near = results.kept(whole, world, level, None)
@@ -130,7 +136,7 @@ class Handlers:
         offered = pairs(rows, at)
         pair = pair if pair in [value for _, value in offered] else offered[0][1] if offered else None
         choices = [_choice(world, whole, "world"), _choice(level, whole, "level"), _choice(kind, near, "kind")]
-        choices += [gr.Dropdown([str(each) for each in tables], value=str(at)), gr.Dropdown(offered, value=pair)]
+        choices += [gr.Dropdown([str(each) for each in tables], value=str(at)), gr.Dropdown(offered or [(NONE, "")], value=pair or "")]
         return [_told(found, len(whole)), *choices, *_drawn(found, axis, at), cases(rows, at, pair, not upload) if pair else ""]
 
     def open(
@@ -166,6 +172,10 @@ class Handlers:
         problem = results.problem_of(trace)
         picked = node if 0 < node < len(trace.nodes) else None
         return [render.about(trace.question, results.picture(problem) if problem else ""), panel(trace, problem, picked)]
+
+
+def _with_none(names: Sequence[str]) -> list[tuple[str, str]]:
+    return [(NONE, ""), *((name, name) for name in names)]
 
 
 def _say(method: str) -> str:
@@ -204,12 +214,12 @@ def page(session: Session, demo: gr.Blocks) -> None:
     opened = gr.State(None)
     with gr.Row(elem_id="bench"):
         with gr.Column(elem_id="controls", min_width=280):
-            name = gr.Dropdown(do.names(), value=None, label="Evaluation", elem_id="evaluation")
+            name = gr.Dropdown([(NONE, "")], value="", label="Evaluation", elem_id="evaluation")
             upload = gr.File(label="or its records.jsonl", file_types=[".jsonl"], height=110, elem_id="records")
             axis = gr.Radio(list(AXES), value="N", label="Accuracy against", elem_id="axis")
             world, level, kind = (gr.Dropdown([(f"all {key}s", ALL)], value=ALL, label=key.capitalize(), elem_id=key) for key in _FILTERS)
-            n = gr.Dropdown([], label="N of the tables", elem_id="at-n")
-            pair = gr.Dropdown([], label="Questions to look at", elem_id="pair")
+            n = gr.Dropdown([NONE], value=NONE, label="N of the tables", elem_id="at-n")
+            pair = gr.Dropdown([(NONE, "")], value="", label="Questions to look at", elem_id="pair")
             about = parts.html("", "about")
         with gr.Column(elem_id="results", min_width=280):
             with gr.Row(elem_id="bar"):
@@ -222,7 +232,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
     asked = [name, upload, axis, world, level, kind, n, pair]
     filled = [status, world, level, kind, n, pair, plot, tables, chosen]
     show = plainly(do.show)
-    demo.load(do.start, None, [name], **QUIET).then(show, asked, filled, **QUIET)
+    demo.load(do.start, None, [name, *filled], **QUIET)
     for control in (name, axis, world, level, kind, n, pair):
         control.input(show, asked, filled, **QUIET)
     for changed in (upload.upload, upload.clear):

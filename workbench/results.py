@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from PIL import Image
+
 from cos.chain import Problem
 from cos.errors import UserError
 from cos.problems import PROBLEM_SETS, draw, problems
@@ -66,10 +68,15 @@ def card(path: Path) -> Record:
 
 def trace(root: Path, name: str, file: str) -> SearchTrace:
     """A trace that a record of the evaluation `name` names. Raises UserError for one that is not there or lies elsewhere."""
-    full = (root / name / file).resolve()
-    if "\0" in file or not full.is_relative_to(root.resolve()) or full.suffix not in (".json", ".jsonl") or not full.is_file():
+    full = (root / name / file.replace("\0", "")).resolve()
+    if not full.is_relative_to(root.resolve()) or full.suffix not in (".json", ".jsonl") or not full.is_file():
         raise UserError("The trace of this search was not kept, or is there no longer: cos eval --traces keeps them.")
     return _fresh(full, SearchTrace.load)
+
+
+def trace_file(path: Path) -> SearchTrace:
+    """A trace from a file of whoever. Raises UserError for what is none."""
+    return _fresh(path, SearchTrace.load)
 
 
 def problem_of(trace: SearchTrace) -> Problem | None:
@@ -84,8 +91,13 @@ def problem_of(trace: SearchTrace) -> Problem | None:
 
 def picture(problem: Problem) -> str:
     """The picture of a world's problem as an address that holds it."""
+    return address(draw(problem))
+
+
+def address(image: Image.Image) -> str:
+    """A picture as an address that holds it."""
     buffer = io.BytesIO()
-    draw(problem).save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

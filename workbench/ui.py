@@ -10,12 +10,17 @@ from PIL import Image
 from starlette.middleware import Middleware
 
 from cos.problems.pictures import MOST_PIXELS
-from workbench import addresses, api, curves, replay, solve, theme, what_if
+from workbench import addresses, api, curves, label, replay, solve, theme, what_if
 from workbench.session import Session
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-PAGES: dict[str, tuple[str, Any]] = {"what-if": ("What if", what_if), "replay": ("Replay", replay), "curves": ("Curves", curves)}
+PAGES: dict[str, tuple[str, Any]] = {
+    "what-if": ("What if", what_if),
+    "replay": ("Replay", replay),
+    "label": ("Label", label),
+    "curves": ("Curves", curves),
+}
 """Address -> name and module; `page(session, demo)` of each lays it out. The Solve page is the first, at the root."""
 
 

@@ -128,7 +128,7 @@ def test_a_trace_opens_with_its_truth_and_picture(real: Path) -> None:
 @pytest.mark.parametrize("file", ["../../secret.json", "/etc/passwd", "traces/none.json", "records.jsonl/../../x.json", "a\0b.json"])
 def test_no_trace_outside_the_results(real: Path, file: str) -> None:
     (real.parent / "secret.json").write_text("{}", "utf-8")
-    with pytest.raises((UserError, ValueError), match="not kept|null byte"):
+    with pytest.raises(UserError, match="not kept"):
         results.trace(real, "small", file)
 
 
@@ -164,6 +164,6 @@ def test_texts_of_a_file_are_never_markup(text: str) -> None:
 
 
 def test_auc_by_group_shows_every_group() -> None:
-    rows = {"1": {"auc": 0.7, "steps": 10}, "2": {"auc": None, "steps": 3}}
+    rows: dict[str, dict[str, Any]] = {"1": {"auc": 0.7, "steps": 10}, "2": {"auc": None, "steps": 3}}
     figure = plots.auc_by_group({"depth": rows, "kind": {"<b>see": {"auc": 0.6, "steps": 5}}})
     assert [list(bar.x) for bar in figure.data] == [["1", "2"], ["&lt;b&gt;see"]] and list(figure.data[0].y) == [0.7, None]

@@ -11,6 +11,7 @@ from workbench.render.marks import colour, escape
 from workbench.render.page import bundle, stylesheet
 from workbench.render.tables import cases, differences_table, methods_table
 from workbench.render.tree import tree_file, tree_svg
+from workbench.render.votes import download, votes
 
 __all__ = [
     "PAD",
@@ -21,6 +22,7 @@ __all__ = [
     "codes",
     "colour",
     "differences_table",
+    "download",
     "escape",
     "gallery",
     "glossary",
@@ -31,4 +33,5 @@ __all__ = [
     "stylesheet",
     "tree_file",
     "tree_svg",
+    "votes",
 ]
