@@ -192,6 +192,8 @@ def batches(
 
 
 Row = TypeVar("Row")
+TOGETHER = 8
+"""Steps whose rows are sorted by length together."""
 
 
 def cut(
@@ -203,29 +205,35 @@ def cut(
     `row(index)`: row `index` modulo `count`, in epoch `index` // `count` (so that it may say the same in other words). A step takes the
     same rows whether it is one batch of 8, two of 4, or one of 8 in two processes. Raises UserError where these can't share it evenly.
     """
-    together, here = 8, processes()
+    here = processes()
     if size % here.count:
         raise UserError(f"a batch of {size} can't be shared by {here.count} processes; take a multiple")
     kept: dict[int, list[list[Row]]] = {}
 
     def rows(number: int) -> tuple[list[Row], list[Row]]:
         step, part = divmod(number, accumulate)
-        group = step // together
+        group = step // TOGETHER
         if group not in kept:
             kept.clear()
             kept[group] = _grouped(group)
-        whole = kept[group][step % together]
+        whole = kept[group][step % TOGETHER]
         return whole[part * here.count + here.rank :: accumulate * here.count], whole
 
     def _grouped(group: int) -> list[list[Row]]:
         wide = size * accumulate
-        places = (divmod(n, count) for n in range(group * together * wide, (group + 1) * together * wide))
+        places = (divmod(n, count) for n in range(group * TOGETHER * wide, (group + 1) * TOGETHER * wide))
         found = sorted((row(_shuffled(count, epoch, seed)[at] + epoch * count) for epoch, at in places), key=length)
         steps = [found[i : i + wide] for i in range(0, len(found), wide)]
         random.Random(f"{seed}/{group}").shuffle(steps)
         return steps
 
     return rows
+
+
+def taken(count: int, wide: int, steps: int, seed: int) -> list[int]:
+    """The rows of `count` that `steps` steps of `wide` rows may come to (`cut`, which looks ahead)."""
+    ahead = math.ceil(steps / TOGETHER) * TOGETHER * wide
+    return sorted(range(count) if ahead >= count else _shuffled(count, 0, seed)[:ahead])
 
 
 _orders: dict[tuple[int, int, int], list[int]] = {}

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from cos.models.vlm import NOTES, VLM
-from cos.train.data import Pictures, cut
+from cos.train.data import Pictures, cut, taken
 from cos.train.files import read_rows
 from cos.train.loop import Schedule, start, train
 from cos.train.pairs import Pair, Pairs, collate_pairs, pair, share_rows
@@ -99,9 +99,13 @@ def run(vlm: VLM, config: Config, reference: VLM | None = None, report: Report =
     def batch(examples: Sequence[Pair]) -> Pairs:
         return collate_pairs(examples, pictures, vlm.encoder.pad_id)
 
+    known: dict[int, tuple[float, float]] = {}
     if not (folder.folder / "model" / NOTES).is_file():
-        (reference or vlm).model.float()  # as the policy will be, so that at the start they agree
-        known = references(reference or vlm, [example(index) for index in range(len(rows))], batch, log_probabilities, folder, plan)
+        near = reference or vlm
+        near.model.float()  # as the policy will be, so that at the start they agree
+        used = taken(len(rows), plan.batch * plan.accumulate, plan.steps, config.seed)
+        found = references(near, [example(index) for index in used], batch, log_probabilities, folder, plan)
+        known = dict(zip(used, found, strict=True))
     cutting = cut(example, lambda pair: pair.tokens, len(rows), plan.batch, config.seed, plan.accumulate)
 
     def numbered(number: int) -> Pairs:

@@ -37,7 +37,7 @@ def references(
     run: Run,
     schedule: Schedule,
 ) -> list[tuple[float, float]]:
-    """Log-probability of chosen and rejected under `vlm`, for each pair; of every process its share is computed, where it is not there.
+    """Log-probability of chosen and rejected under `vlm`, for each pair; each process computes its share, where it is not there.
 
     A record is known by a hash of weights, arithmetic, ids and pixels, so that neither a changed model nor changed data is taken for
     what was measured.

@@ -16,7 +16,7 @@ from cos.errors import UserError
 from cos.models.vlm import VLM, load
 from cos.runs import Run
 from cos.train import loop
-from cos.train.data import cut
+from cos.train.data import cut, taken
 from cos.train.loop import Schedule
 from cos.train.processes import processes
 
@@ -79,8 +79,16 @@ def test_two_processes_learn_what_one_learns(files: Path, tmp_path: Path) -> Non
     assert len(list((tmp_path / "two/embedded-dpo").glob("reference.*.jsonl"))) == 2
 
 
+@pytest.mark.parametrize(("count", "size", "steps"), [(100, 4, 1), (100, 2, 9), (23, 4, 40)])
+def test_what_steps_may_come_to_is_known_before(count: int, size: int, steps: int) -> None:
+    rows = cut(lambda index: index % count, lambda row: row % 7, count, size, 3)
+    used = {row for step in range(steps) for row in rows(step)[0]}
+    ahead = taken(count, size, steps, 3)
+    assert used <= set(ahead) and len(ahead) == min(count, 8 * size * (1 + (steps - 1) // 8))
+
+
 def test_each_row_of_a_step_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def taken(count: int, size: int, accumulate: int) -> list[list[int]]:
+    def steps_of(count: int, size: int, accumulate: int) -> list[list[int]]:
         steps: list[list[int]] = [[] for _ in range(5)]
         for rank in range(count):
             monkeypatch.setattr(processes(), "rank", rank)
@@ -92,6 +100,6 @@ def test_each_row_of_a_step_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> No
                 steps[step] += [row for own, _ in parts for row in own]
         return [sorted(step) for step in steps]
 
-    assert taken(1, 8, 1) == taken(1, 2, 4) == taken(2, 8, 1) == taken(4, 4, 2)
+    assert steps_of(1, 8, 1) == steps_of(1, 2, 4) == steps_of(2, 8, 1) == steps_of(4, 4, 2)
     with pytest.raises(UserError, match="a batch of 3 can't be shared by 2 processes"):
-        taken(2, 3, 1)
+        steps_of(2, 3, 1)
