@@ -15,9 +15,11 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,25 +106,29 @@ def main() -> int:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    runs = f"runs/load-test-{port}"
-    command = [sys.executable, "app.py", "--port", str(port), "--policy", given.policy, "--reward", given.reward, "--runs", runs]
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL) as app:
+    command = [sys.executable, "app.py", "--port", str(port), "--policy", given.policy, "--reward", given.reward, "--runs"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with (
+        tempfile.TemporaryDirectory(prefix="cos-load-") as runs,
+        subprocess.Popen([*command, runs], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as app,
+    ):
         try:
             wait(url, app)
-            crowd(url, 4, 15.0, given.n)  # the first runs load what is loaded once
-            before = memory(app.pid)
-            visitors = crowd(url, given.visitors, given.seconds, given.n)
+            crowd(url, given.visitors, 5.0, given.n)  # the first runs load what is loaded once, and fill the caches
+            before, sizes = memory(app.pid), list[float]()
+            visitors = crowd(url, given.visitors, given.seconds, given.n, lambda: sizes.append(round(memory(app.pid), 1)))
             time.sleep(5)
             after = memory(app.pid)
         finally:
             app.terminate()
+            app.wait()
     said: Counter[str] = sum((visitor.said for visitor in visitors), Counter())
     waits = sorted(second for visitor in visitors for second in visitor.seconds) or [0.0]
     faults = sum(count for text, count in said.items() if text.startswith("FAULT"))
     result = {"visitors": given.visitors, "seconds": given.seconds, "outcomes": said, "median_wait": round(waits[len(waits) // 2], 2)}
     result |= {
         "longest_wait": round(waits[-1], 2),
-        "megabytes": [round(before, 1), round(after, 1)],
+        "megabytes": {"before": round(before, 1), "meanwhile": sizes, "after": round(after, 1)},
         "memory_ratio": round(after / before, 3),
     }
     print(json.dumps(result, indent=1))
@@ -142,13 +148,14 @@ def wait(url: str, app: subprocess.Popen[bytes]) -> None:
     sys.exit("load_test: the app does not start")
 
 
-def crowd(url: str, count: int, seconds: float, n: int) -> list[Visitor]:
-    """Visitors at once, until they have all left."""
+def crowd(url: str, count: int, seconds: float, n: int, look: Callable[[], None] = lambda: None) -> list[Visitor]:
+    """Visitors at once, until they have all left; `look` is called every ten seconds meanwhile."""
     visitors = [Visitor(url, number, time.monotonic() + seconds, n) for number in range(count)]
     for visitor in visitors:
         visitor.start()
-    for visitor in visitors:
-        visitor.join()
+    while any(visitor.is_alive() for visitor in visitors):
+        look()
+        next((visitor for visitor in visitors if visitor.is_alive()), visitors[0]).join(10.0)
     return visitors
 
 
