@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +82,12 @@ class Encoder:
         self._ids = lru_cache(maxsize=4096)(self._encode)  # the same few phrases come again and again
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
         self._guard()
+        self._added = frozenset(tokenizer.added_tokens_decoder)
+        alone, mark = self._encode("a", True, False), family.image_token
+        self._prefixes = alone != self._encode("a", True, True)
+        """Whether the tokenizer puts a blank before a text (SentencePiece): then a run of text that goes on must not get one."""
+        self._each = self._encode(mark + "a", False, False) == (self.vocabulary[mark], *alone)
+        """Whether it does so after each special token too, and not at the start alone."""
         self.image_id = self.vocabulary[family.image_token]
         self.end_id = self._turn_end()
         self.end_ids = frozenset({self.end_id, tokenizer.eos_token_id})
@@ -131,29 +138,43 @@ class Encoder:
         """Whether every format token is one token here."""
         return all(token in self.vocabulary for token in FORMAT_TOKENS)
 
-    def _encode(self, text: str, plain: bool) -> tuple[int, ...]:
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=plain))
+    def _encode(self, text: str, plain: bool, goes_on: bool) -> tuple[int, ...]:
+        """`goes_on`: as it is encoded after a line break, without what the tokenizer puts before a text."""
+        before = self._encode("\n", plain, False) if goes_on else ()
+        ids = tuple(self.tokenizer.encode("\n" * goes_on + text, add_special_tokens=False, split_special_tokens=plain))
+        return ids[len(before) :] if ids[: len(before)] == before else self._encode(text, plain, False)
 
-    def plain(self, text: str) -> list[int]:
-        """Ordinary text: nothing in it becomes a special token."""
-        return list(self._ids(text, True)) if text else []
+    def plain(self, text: str, before: Sequence[int] | None = None) -> list[int]:
+        """Ordinary text: nothing in it becomes a special token. `before`: the ids that it comes after (None: a special token)."""
+        return list(self._ids(text, True, self._goes_on(before))) if text else []
 
-    def structure(self, text: str) -> list[int]:
-        """Text of our own that may hold special tokens."""
-        return list(self._ids(text, False)) if text else []
+    def structure(self, text: str, before: Sequence[int] | None = None) -> list[int]:
+        """Text of our own that may hold special tokens; `before` as in `plain`."""
+        return list(self._ids(text, False, self._goes_on(before))) if text else []
+
+    def _goes_on(self, before: Sequence[int] | None) -> bool:
+        if not self._prefixes or before == []:
+            return False
+        return not self._each or (before is not None and before[-1] not in self._added)
 
     def piece(self, text: str) -> list[int]:
         """A piece of a chain (cos.template): format tokens as such, everything between them as ordinary text, a tag never."""
         ids: list[int] = []
         end = 0
         for match in _STRUCTURE.finditer(text):
-            ids += self.plain(text[end : match.start()]) + self.structure(match.group())
+            ids += self.plain(text[end : match.start()])
+            ids += self.structure(match.group(), ids or None)
             end = match.end()
         return ids + self.plain(text[end:])
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids to text with every special token in it."""
-        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        if self._prefixes and self._each:  # the blank before each run of text is not its own
+            return "".join(self._decode(list(run)) for _, run in groupby(ids, self._added.__contains__))
+        return self._decode(list(ids))
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
     def conversation(self, turns: Sequence[Turn], stand_in: str = "", *, reply: bool = False) -> Encoded:
@@ -171,11 +192,12 @@ class Encoder:
                 raise ValueError(f"the chat template dropped turn {index + 1} ({turn.role})")
             blank = " " if before.endswith(" ") and turn.role != "assistant" else ""
             before = before.rstrip(" ")
-            head = self.structure(self.family.expand(before, stand_in) if turn.image else before)
-            body = self.plain(blank + turn.content) if isinstance(turn.content, str) else list(turn.content)
-            ids += head + body
+            head = self.structure(self.family.expand(before, stand_in) if turn.image else before, ids)
+            ids += head
+            body = self.plain(blank + turn.content, ids) if isinstance(turn.content, str) else list(turn.content)
+            ids += body
             owner += [-1] * len(head) + [index] * len(body)
-        tail = self.structure(text.rstrip(" ") if reply else text)
+        tail = self.structure(text.rstrip(" ") if reply else text, ids)
         first = self._first if ids[:1] != self._first else []
         return Encoded(first + ids + tail, [-1] * len(first) + owner + [-1] * len(tail))
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tiny_models import TEXTS, picture, tiny
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from cos.chain import Chain, Step
@@ -35,10 +35,24 @@ def qwen() -> Encoder:
     return Encoder(tokenizer, None, INTERNVL, 4)
 
 
-@pytest.fixture(scope="module", params=["compound", "single"])
+def sentencepiece() -> Encoder:
+    """A tokenizer as InternLM2's and Llama 2's: a blank is put before every run of text, characters that it lacks are bytes."""
+    letters = [chr(code) for code in range(33, 127)] + ["▁"]
+    known = {token: index for index, token in enumerate(["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *letters, "▁R", "▁Re"])}
+    raw = Tokenizer(models.BPE(vocab=known, merges=[("▁", "R"), ("▁R", "e")], byte_fallback=True, unk_token="<unk>"))
+    raw.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    blank, bytes_, whole = decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()
+    raw.decoder = decoders.Sequence([blank, bytes_, whole, decoders.Strip(" ", 1, 0)])
+    raw.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in WRITTEN])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return Encoder(tokenizer, None, INTERNVL, 4)
+
+
+@pytest.fixture(scope="module", params=["compound", "single", "sentencepiece"])
 def encoder(request: pytest.FixtureRequest) -> Encoder:
-    """With and without runs of marks as one token."""
-    return Encoder(make_tokenizer(TEXTS, size=320), None, INTERNVL, 4) if request.param == "compound" else qwen()
+    """With and without runs of marks as one token; with a blank before every run of text."""
+    return ENCODERS[["compound", "single", "sentencepiece"].index(request.param)]
 
 
 def special(encoder: Encoder) -> set[int]:
@@ -79,7 +93,8 @@ def test_no_question_changes_the_structure_of_a_conversation(question: str) -> N
         (ids, owner), (plain, _) = told(question), told("How many?")
         assert [i for i in ids if i in special(encoder)] == [i for i in plain if i in special(encoder)]
         assert ids.count(encoder.tag_id) == 3 and ids.count(encoder.image_id) == 8
-        assert [i for i, turn in zip(ids, owner, strict=True) if turn == 0] == encoder.plain(question)
+        before = ids[: owner.index(0)] if 0 in owner else None
+        assert [i for i, turn in zip(ids, owner, strict=True) if turn == 0] == encoder.plain(question, before)
         assert [i for i, turn in zip(ids, owner, strict=True) if turn == 1] == list(chain)
 
 
@@ -90,7 +105,7 @@ def test_no_text_of_a_policy_becomes_a_tag_an_image_or_padding(words: tuple[str,
         assert not set(encoder.piece(text)) & encoder.never_sampled
 
 
-ENCODERS = [Encoder(make_tokenizer(TEXTS, size=320), None, INTERNVL, 4), qwen()]
+ENCODERS = [Encoder(make_tokenizer(TEXTS, size=320), None, INTERNVL, 4), qwen(), sentencepiece()]
 
 
 def test_pieces_decode_to_their_text(encoder: Encoder) -> None:
@@ -102,7 +117,7 @@ def test_pieces_decode_to_their_text(encoder: Encoder) -> None:
 
 
 def test_compound_marks_make_a_step_four_tokens_of_structure() -> None:
-    compound, single = ENCODERS
+    compound, single, _ = ENCODERS
     empty = Chain((Step("", "", ""),) * 2)
     assert [len(compound.piece(piece)) for piece in pieces(empty)] == [4, 4]
     assert len(single.piece(pieces(empty)[1])) > 12
@@ -183,3 +198,20 @@ def test_marks_that_a_tokenizer_has_as_words_are_guarded_and_its_other_words_may
     ids = encoder.plain(spelled)
     assert not {encoder.image_id, encoder.tag_id} & set(ids) and encoder.decode(ids) == spelled
     assert {encoder.image_id, encoder.tag_id} <= encoder.never_sampled and encoder.vocabulary["\n\n"] not in encoder.never_sampled
+
+
+def test_a_prompt_has_the_tokens_of_its_text_as_a_whole(encoder: Encoder) -> None:
+    """Also where the question comes after plain text of the template, and where text goes on after it."""
+    template = encoder.tokenizer.chat_template
+    try:
+        for opening, closing in (("<|im_start|>user\n", "<|im_end|>\n"), ("User: ", " Then:")):
+            turn = "{% if m.content[0].type == 'image' %}<IMG_CONTEXT>\n{% endif %}{{ m.content[-1].text }}"
+            encoder.tokenizer.chat_template = "{% for m in messages %}" + opening + turn + closing + "{% endfor %}"
+            for image in (False, True):
+                stand_in = "<img><IMG_CONTEXT></img>"
+                messages = [{"role": "user", "content": [{"type": "image"}] * image + [{"type": "text", "text": "Read red."}]}]
+                text = encoder.tokenizer.apply_chat_template(messages, tokenize=False).replace("<IMG_CONTEXT>", stand_in)
+                encoded = encoder.conversation([Turn("user", "Read red.", image=image)], stand_in)
+                assert encoded.ids == encoder.tokenizer.encode(text, add_special_tokens=False), text
+    finally:
+        encoder.tokenizer.chat_template = template
