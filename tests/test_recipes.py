@@ -31,7 +31,7 @@ def test_each_recipe_is_read_by_its_verb(verb: str, file: str) -> None:
 
 def test_each_recipe_starts_where_another_ends() -> None:
     """A model is what an earlier line of the script has made."""
-    made = {"new:policy"}
+    made = {"new:policy", "new:reward"}
     for verb, file in RUNS:
         args, _ = _parse([*verb.split(), "--config", str(ROOT / file)])
         config, model = config_of(args, KINDS[verb])

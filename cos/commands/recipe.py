@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import types
 import typing
 from dataclasses import fields, is_dataclass, replace
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from cos.commands.options import Outcome, need, read_yaml
@@ -92,6 +94,11 @@ def _default(kind: type[Any], name: str) -> Any:
 def _value(kind: Any, value: Any, where: str, default: Any) -> Any:
     if is_dataclass(kind) and isinstance(kind, type):
         return build(kind, value, where, default)
+    if typing.get_origin(kind) is UnionType:  # of one kind and None
+        (kind,) = (one for one in typing.get_args(kind) if one is not NoneType)
+        return None if value is None else _value(kind, value, where, default)
+    if typing.get_origin(kind) is types.UnionType:  # one kind, or None where it is left out
+        kind = next(one for one in typing.get_args(kind) if one is not types.NoneType)
     if typing.get_origin(kind) is dict:
         of = typing.get_args(kind)[1]
         if not isinstance(value, dict):

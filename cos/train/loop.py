@@ -91,7 +91,7 @@ def train(
     if (run.folder / "model" / NOTES).is_file():  # written last: the run has ended
         take_weights(vlm, run.folder / "model")
         return {}
-    here, name, dtype = processes(), vlm.name, vlm.model.config.dtype or torch.float32
+    here, name, dtype = processes(), vlm.name, vlm.model.dtype
     vlm.model.float()  # small steps are lost in bfloat16; autocast does its arithmetic where it is wanted
     merge = choose(vlm, weights, run.seed)
     optimizers = _optimizers(vlm, schedule)

@@ -67,8 +67,9 @@ class Config:
     """Set and split -> number of problems; read where `data` is empty."""
     pool: str = ""
     mix: Mix = field(default_factory=Mix)
-    look: str = ""
-    """What the model is to be asked about the picture before it judges, and so learns to answer; empty: what it says of itself."""
+    look: str | None = None
+    """What the model is to be asked about the picture before it judges, and so learns to answer; empty: nothing, it judges by what it
+    sees; None: as it says of itself."""
     language: float = 0.5
     hints: float = 1.0
     """Weight of the label rows' loss at single words (worlds only): where in a wrong step it goes wrong. From tags alone a model
@@ -237,7 +238,7 @@ def read_pool(path: str) -> dict[str, list[Chain]]:
 
 def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]:
     """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages. The run's settings count a file's labels."""
-    vlm.look = config.look or vlm.look
+    vlm.look = vlm.look if config.look is None else config.look or None
     settings = asdict(config)
     rows: list[FileRow] = []
     if config.siblings and not config.data:

@@ -33,12 +33,12 @@ def test_a_new_model_is_always_the_same(policy: VLM) -> None:
     assert policy.encoder.vocabulary == again.encoder.vocabulary
 
 
-def test_the_reward_model_is_larger_sharper_and_looks_first(policy: VLM, reward: VLM) -> None:
+def test_the_reward_model_is_larger_and_sharper(policy: VLM, reward: VLM) -> None:
     assert sum(policy.parameters()) < sum(reward.parameters()) < 4_000_000
     assert (
         policy.encoder.pixels(picture(0)).inputs["pixel_values"].numel() < reward.encoder.pixels(picture(0)).inputs["pixel_values"].numel()
     )
-    assert policy.look is None and reward.look
+    assert policy.look is None and reward.look is None
     assert policy.encoder.vocabulary == reward.encoder.vocabulary
 
 
