@@ -102,9 +102,11 @@ def run(vlm: VLM, config: Config, reference: VLM | None = None, report: Report =
     known: dict[int, tuple[float, float]] = {}
     if not (folder.folder / "model" / NOTES).is_file():
         near = reference or vlm
+        dtype = near.model.dtype
         near.model.float()  # as the policy will be, so that at the start they agree
         used = taken(len(rows), plan.batch * plan.accumulate, plan.steps, config.seed)
         found = references(near, [example(index) for index in used], batch, log_probabilities, folder, plan)
+        near.model.to(dtype)
         known = dict(zip(used, found, strict=True))
     cutting = cut(example, lambda pair: pair.tokens, len(rows), plan.batch, config.seed, plan.accumulate)
 

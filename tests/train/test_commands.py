@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from lessons import fresh, write_files
 
 from cos import rounds
 from cos.__main__ import _parse, main
-from cos.commands.recipe import config_of
+from cos.commands.recipe import build, config_of
+from cos.errors import UserError
 from cos.models.vlm import load
 from cos.train import dpo, prm, sft
 
@@ -58,6 +61,20 @@ def test_mistakes(recipe: str, words: list[str], said: str, tmp_path: Path, caps
     assert main(["train", "rounds", "--config", str(tmp_path / "r.yaml"), *words]) == 2
     caught = capsys.readouterr()
     assert said in caught.err and caught.out == "" and caught.err.count("\n") == 1
+
+
+@dataclass(frozen=True)
+class MayBeEmpty:
+    """A text or nothing."""
+
+    look: str | None = "x"
+
+
+@pytest.mark.parametrize(("text", "value"), [("null", None), ("three", "three"), ("", None)])
+def test_a_field_may_be_left_empty(text: str, value: str | None) -> None:
+    assert build(MayBeEmpty, yaml.safe_load(f"look: {text}"), "r.yaml").look == value
+    with pytest.raises(UserError, match="look is 3; str is needed"):
+        build(MayBeEmpty, {"look": 3}, "r.yaml")
 
 
 def test_dpo_without_pairs_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
