@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,10 @@ from cos.errors import UserError
 from workbench.runs import Archive
 from workbench.session import Session
 from workbench.ui import build, serve
+
+HERE = ("127.0.0.1", "localhost", "::1")
+PUBLIC = {"SPACE_ID", "GRADIO_SERVER_NAME"}
+"""Variables of a place that serves others."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,11 +27,15 @@ def main(arguments: list[str] | None = None) -> int:
     ask.add_argument("--reward", action="append", default=[], help="reward model to offer first: embedded, scripted, oracle, a folder ...")
     ask.add_argument("--runs", default="runs/app", help="folder that keeps the runs, so that their links still open (default runs/app)")
     ask.add_argument("--results", default="runs", help="folder with folders of cos eval and cos card to look at (default runs)")
+    ask.add_argument(
+        "--load", action=argparse.BooleanOptionalAction, help="let visitors load further models (on where only this machine is served)"
+    )
     ask.add_argument("--mcp", action="store_true", help="offer the API as tools of MCP too (needs pip install 'cos-workbench[mcp]')")
     given = ask.parse_args(arguments)
     try:
         session = Session.offering(given.policy, given.reward, Archive(Path(given.runs)))
         session.results = Path(given.results)
+        session.may_load = given.load if given.load is not None else given.host in (None, *HERE) and not PUBLIC & os.environ.keys()
         if given.mcp and find_spec("mcp") is None:
             raise UserError("--mcp needs the extra of that name: pip install 'cos-workbench[mcp]'")
         session.warm()

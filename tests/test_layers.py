@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS: dict[str, tuple[str, ...]] = {
-    "words": ("cos.chain", "cos.template", "cos.answers", "cos.scores", "cos.metrics", "cos.protocols", "cos.errors", "cos.meter"),
+    "words": ("cos.chain", "cos.template", "cos.plain_form", "cos.answers", "cos.scores", "cos.metrics", "cos.protocols", "cos.errors", "cos.meter"),
     "storage": ("cos.store", "cos.runs", "cos.problems"),
     "models": ("cos.models",),
     "engine": ("cos.engine",),
@@ -93,6 +93,8 @@ SHARED_IN_APP = (
     "workbench.addresses",
     "workbench.results",
     "workbench.votes",
+    "workbench.bench",
+    "workbench.shelf",
 )
 """What a page may import of the workbench. Every other module but `workbench.ui` is a page; no page imports a page."""
 

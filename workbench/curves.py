@@ -43,7 +43,7 @@ def pairs(rows: Sequence[Record], n: int) -> list[tuple[str, str]]:
         if right != wrong
     ]
     counts = [one for one in [*found, (len(results.fooled(rows)), "reward high but wrong", FOOLED)] if one[0]]
-    return [(f"{name} ({many})", value) for many, name, value in sorted(counts, key=lambda one: -one[0])]
+    return [(f"{name} ({many})", value) for many, name, value in sorted(counts, key=lambda one: (one[2] not in _FIRST, -one[0]))]
 
 
 def selection(rows: Sequence[Record], n: int, pair: str) -> tuple[list[str], list[Record]]:
@@ -241,4 +241,6 @@ def page(session: Session, demo: gr.Blocks) -> None:
     shown.node_select(plainly(do.pick), opened, shown, queue=False, **QUIET)
 
 
+_FIRST = ("best_of_n>greedy", "step_beam>best_of_n", FOOLED)
+"""What is offered before the other pairs."""
 _FILTERS = ("world", "level", "kind")

@@ -189,7 +189,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
         with gr.Column(elem_id="results", min_width=280):
             with gr.Row(elem_id="bar"):
                 status = parts.html(render.status(NOTHING), "status", scale=3, min_width=200)
-                save = gr.Button("Save and go on", variant="primary", elem_id="save", scale=0, min_width=160)
+                save = gr.Button("Save and go on", variant="primary", elem_id="save", scale=0, min_width=190)
             rows = parts.html("", "votes", js_on_load=theme.script("label.js"))
             link = parts.html("", "labels")
             parts.html(_HELP, "help")

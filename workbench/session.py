@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,6 +31,7 @@ from workbench.runs import Archive, Asked, Line, Run
 
 ORACLE = "oracle"
 EMBEDDED = "embedded"
+_LOADED: dict[tuple[str, str], weakref.ref[Any]] = {}
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Session:
     """Token-forwards a second in the last run with each policy."""
     results: Path | None = None
     """A folder with evaluations and report cards to look at, each in a folder of its own."""
+    may_load: bool = False
+    """Whether visitors may have further models loaded."""
     _views: OrderedDict[str, View] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -141,13 +145,22 @@ class Session:
 @lru_cache(maxsize=4)
 def policy_of(name: str) -> Policy:
     """The policy of this name, loaded once."""
-    return load_policy(name)
+    model = load_policy(name)
+    _LOADED["policy", name] = weakref.ref(model)
+    return model
 
 
 @lru_cache(maxsize=4)
 def scorer_of(name: str) -> Scorer:
     """The reward model of this name, loaded once."""
-    return load_scorer(name)
+    model = load_scorer(name)
+    _LOADED["reward", name] = weakref.ref(model)
+    return model
+
+
+def loaded() -> set[tuple[str, str]]:
+    """(role, name) of the models that are in memory."""
+    return {key for key, model in _LOADED.items() if model() is not None}
 
 
 def embedded() -> list[str]:

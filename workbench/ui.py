@@ -10,7 +10,7 @@ from PIL import Image
 from starlette.middleware import Middleware
 
 from cos.problems.pictures import MOST_PIXELS
-from workbench import addresses, api, curves, label, replay, solve, theme, what_if
+from workbench import addresses, api, curves, label, models, replay, rewards, solve, theme, what_if
 from workbench.session import Session
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -20,6 +20,8 @@ PAGES: dict[str, tuple[str, Any]] = {
     "replay": ("Replay", replay),
     "label": ("Label", label),
     "curves": ("Curves", curves),
+    "rewards": ("Rewards", rewards),
+    "models": ("Models", models),
 }
 """Address -> name and module; `page(session, demo)` of each lays it out. The Solve page is the first, at the root."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from workbench.render.cards import PAD, Place, about, codes, gallery, glossary, panel, standing_leaf, status
 from workbench.render.marks import colour, escape
 from workbench.render.page import bundle, stylesheet
+from workbench.render.rewards import bench, facts, findings
 from workbench.render.tables import cases, differences_table, methods_table
 from workbench.render.tree import tree_file, tree_svg
 from workbench.render.votes import download, votes
@@ -17,6 +18,7 @@ __all__ = [
     "PAD",
     "Place",
     "about",
+    "bench",
     "bundle",
     "cases",
     "codes",
@@ -24,6 +26,8 @@ __all__ = [
     "differences_table",
     "download",
     "escape",
+    "facts",
+    "findings",
     "gallery",
     "glossary",
     "methods_table",
