@@ -50,9 +50,10 @@ def test_two_steps_from_a_model_that_knows_nothing_of_chains(name: str, rank: in
     for number in range(2):
         picture(number).resize(SIZES[number]).save(tmp_path / f"{number}.png")
     write_rows(tmp_path / "sft.jsonl", [sft_row("How many?", CHAIN, f"{number}.png") for number in range(2)])
-    data = {"data": str(tmp_path / "sft.jsonl"), "images": str(tmp_path)}
-    plan = Schedule(steps=2, batch=2, bf16=False)
-    assert math.isfinite(sft.run(vlm, sft.Config(str(tmp_path / "run"), **data, schedule=plan, weights=Weights(lora_rank=rank)))["loss"])
+    plan, weights = Schedule(steps=2, batch=2, bf16=False), Weights(lora_rank=rank)
+    rows = str(tmp_path / "sft.jsonl")
+    config = sft.Config(str(tmp_path / "run"), data=rows, images=str(tmp_path), schedule=plan, weights=weights)
+    assert math.isfinite(sft.run(vlm, config)["loss"])
     again = load(tmp_path / "run/model").model.state_dict()
     learned = vlm.model.state_dict()
     assert all(torch.equal(learned[key], again[key]) for key in learned)
