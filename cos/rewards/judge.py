@@ -16,11 +16,8 @@ from cos.errors import UserError
 from cos.models.encode import Turn
 from cos.models.vlm import VLM
 from cos.protocols import Scored, ToScore
-from cos.rewards.reading import ReadingScorer, between, open_turn, plain_text
-
-OPENING = "Question: {question}\n\nSomebody answers it step by step.\n"
-ASKED = "\n\nIs this last step right, by the picture and by the steps before it? Answer yes or no."
-"""Our own words."""
+from cos.rewards.reading import ReadingScorer, between, open_turn
+from cos.rewards.words import ASKED, OPENING, plain_text
 
 
 class JudgeScorer(ReadingScorer):

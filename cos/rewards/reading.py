@@ -12,7 +12,6 @@ from cos.models.encode import Encoder, Role, Turn
 from cos.models.vlm import VLM
 from cos.protocols import Handle, Opened, Prompt, Scored, ToScore
 from cos.rewards.calibrate import Calibration
-from cos.template import split_markers
 
 
 class ReadingScorer:
@@ -73,11 +72,6 @@ def ends(ask: Ask) -> list[int]:
     lengths = torch.tensor([len(cut) for cut in ask.cuts])
     last: list[int] = (lengths.cumsum(0) - 1).tolist()
     return last
-
-
-def plain_text(piece: str) -> str:
-    """A piece without its marks, for a model that does not know them: name, thought and reflection (or the answer), a line each."""
-    return "\n".join(text for part, marker in split_markers(piece) if not marker and (text := part.strip()))
 
 
 def open_turn(encoder: Encoder, turns: Sequence[Turn], stand_in: str) -> list[int]:

@@ -12,7 +12,8 @@ from cos.engine.reader import Ask
 from cos.errors import UserError
 from cos.models.encode import Turn
 from cos.models.vlm import VLM
-from cos.rewards.reading import ReadingScorer, between, ends, open_turn, plain_text
+from cos.rewards.reading import ReadingScorer, between, ends, open_turn
+from cos.rewards.words import plain_text
 
 SYSTEM = """\
 You are an advanced AI assistant, designed to serve as a process supervision model. In this task, I will provide a problem statement \

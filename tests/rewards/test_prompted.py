@@ -14,9 +14,9 @@ from cos.models.encode import Turn
 from cos.models.vlm import VLM
 from cos.protocols import Draw, Prompt, Scorer, ToScore
 from cos.rewards.confidence import CertaintyScorer
-from cos.rewards.judge import ASKED, OPENING, JudgeScorer
-from cos.rewards.reading import plain_text
+from cos.rewards.judge import JudgeScorer
 from cos.rewards.visualprm import SYSTEM, VisualPRMScorer
+from cos.rewards.words import ASKED, OPENING, plain_text
 from cos.template import FORMAT_TOKENS
 
 QUESTION, CHAIN = "How many?", texts("three red", "none blue, 4 in the picture", answer="12")
