@@ -179,6 +179,8 @@ def page(session: Session, demo: gr.Blocks) -> None:
         control.input(plainly(do.card), [name, upload, figure], card, **QUIET)
     for changed in (upload.upload, upload.clear):
         changed(plainly(do.card), [name, upload, figure], card, **QUIET)
+    if session.may_load:
+        demo.load(lambda: gr.Dropdown(list(session.rewards)), None, reward, **QUIET)
     given = [picture, question, puzzle, text, reward, bench]
     for button, view in zip(buttons, VIEWS, strict=True):
         button.click(do.press, [gr.State(view), *given], [bench, rows, status], concurrency_limit=None, **QUIET)

@@ -190,6 +190,8 @@ def page(session: Session, demo: gr.Blocks) -> None:
     demo.load(do.ask_again, None, [picture, question, puzzle], **QUIET)
     demo.load(do.reopen, None, shown, concurrency_limit=None, **QUIET)
     halt.click(do.stop, None, None, queue=False, **QUIET)
+    if session.may_load:  # what the Models page has loaded since
+        demo.load(lambda: [gr.Dropdown(list(session.policies)), gr.Dropdown(list(session.rewards))], None, [policy, reward], **QUIET)
     for control in (threshold, aggregator):
         control.change(do.look, [threshold, aggregator], panels, queue=False, trigger_mode="always_last", **QUIET)
     for panel in panels:

@@ -260,6 +260,7 @@ def _files(place: Place) -> str:
     svg = place.href("svg")
     return (
         f'<nav class="files" aria-label="files of this search"><a href="{place.page("replay")}">replay</a>'
+        f'<a href="{place.page("label")}">label</a>'
         f'<a href="{place.href("json")}" download="trace.json">trace</a><a href="{svg}" download="tree.svg">SVG</a>'
         f'<button type="button" data-png="{svg}">PNG</button><a href="{place.href("html")}" download="search.html">page</a></nav>'
     )
