@@ -8,6 +8,9 @@ the run's folder, whose name must be an id.
 | / | the Solve page; `?run=ID` opens a run |
 | /what-if?run=ID&search=0&node=3 | the What-if page |
 | /replay, /replay?run=ID&search=0, /replay?trace=NAME | the Replay page |
+| /label?run=ID&search=0, /label?trace=NAME | the Label page |
+| /curves?eval=NAME | the Curves page, on an evaluation below the app's results |
+| /rewards, /models | the Rewards and the Models page |
 | /runs/ID/N.json, N.svg, N.html, picture.png | a run's files |
 | /gradio_api/... | Gradio's own, and the API: `solve`, `score_steps`, `get_trace` |
 """
