@@ -118,6 +118,7 @@ def _patterns(names: tuple[str, ...], noun: str) -> tuple[re.Pattern[str], ...]:
         rf"(?P<a>{term}) (?:is )?(?P<by>{NUMBER}) (?P<word>{MORE}|{LESS}) than (?P<b>{term})",
         rf"(?P<a>{term}) (?:is )?(?P<word>(?:{MORE}|{LESS}) than|equal to|the same as) (?P<b>{term})",
         rf"(?P<row>{term}(?: ?[<>] ?{term})+)",
+        rf"(?P<sum>{term}(?: ?[-+] ?{term})+) ?=(?! ?-?\d)",
     )
     return tuple(re.compile(form) for form in forms)
 
@@ -131,7 +132,7 @@ class _Reader:
         self.term = re.compile(rf"\b(?:{words})\b|\d+" if words else r"\d+")
 
     def judges(self) -> tuple[Callable[[re.Match[str]], Claim], ...]:
-        return (self.sums, self.sums, self.extreme, self.extreme, self.extreme, self.gap, self.order, self.row)
+        return (self.sums, self.sums, self.extreme, self.extreme, self.extreme, self.gap, self.order, self.row, self.open_sum)
 
     def terms(self, text: str) -> tuple[list[int], tuple[int, ...]]:
         """The values of all terms, and those of them that stand as plain numbers."""
@@ -172,6 +173,9 @@ class _Reader:
         signs = re.findall("[<>]", match["row"])
         true = all(a < b if sign == "<" else a > b for a, sign, b in zip(values, signs, values[1:], strict=False))
         return Claim(true, match["row"] if true else f"{match['row']} is not so", "compute", used)
+
+    def open_sum(self, match: re.Match[str]) -> Claim:
+        return Claim(False, f"{match['sum']} comes to no number", "compute", self.terms(match["sum"])[1])
 
 
 def _not(result: int, claimed: int) -> str:

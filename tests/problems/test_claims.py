@@ -37,6 +37,8 @@ TRUE = [
 FALSE = [
     ("12 + 5 = 18.", "12 + 5 is 17, not 18"),
     ("12 - 5 = 6", "12 - 5 is 7, not 6"),
+    ("12 + 5 =brown.", "12 + 5 comes to no number"),
+    ("red + 5 = photograph", "red + 5 comes to no number"),
     ("red and green make 20", "red and green is 21, not 20"),
     ("5 is more than 12", "5 is not more than 12"),
     ("blue is longer than red", "blue is not longer than red"),
@@ -62,7 +64,7 @@ def test_false_claims_say_why(text: str, why: str) -> None:
     assert settle(claims).label == 0
 
 
-@pytest.mark.parametrize("text", ["", "Let me look.", "red 12, blue 5", "the 12 bars", "v1.12 + more", "99999 + 1 = 100000"])
+@pytest.mark.parametrize("text", ["", "Let me look.", "red 12, blue 5", "the 12 bars", "v1.12 + more", "99999 + 1 = 100000", "9999 + 1 = 10000"])
 def test_no_claim_is_neutral(text: str) -> None:
     claims, _ = read_claims(normalise(text), NAMES, "bar")
     assert claims == [] and settle(claims).label is None
