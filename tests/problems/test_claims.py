@@ -64,7 +64,9 @@ def test_false_claims_say_why(text: str, why: str) -> None:
     assert settle(claims).label == 0
 
 
-@pytest.mark.parametrize("text", ["", "Let me look.", "red 12, blue 5", "the 12 bars", "v1.12 + more", "99999 + 1 = 100000", "9999 + 1 = 10000"])
+@pytest.mark.parametrize(
+    "text", ["", "Let me look.", "red 12, blue 5", "the 12 bars", "v1.12 + more", "99999 + 1 = 100000", "9999 + 1 = 10000"]
+)
 def test_no_claim_is_neutral(text: str) -> None:
     claims, _ = read_claims(normalise(text), NAMES, "bar")
     assert claims == [] and settle(claims).label is None
