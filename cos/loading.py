@@ -6,13 +6,17 @@
 |---|---|---|
 | embedded | the small policy that ships with the package | its reward model |
 | scripted | a script without weights | a rule without weights |
-| a folder, or a Hub id `owner/name` | any vision-language model with the format tokens | a step-tag reward model |
+| a folder, or a Hub id `owner/name` | any vision-language model; one without the format tokens is prompted | a step-tag reward model |
+| prompted:MODEL | the model asked in its prompt for steps in plain text, whatever it was trained on | |
 | confidence, confidence:MODEL | | how likely the embedded policy, or MODEL, finds each step |
 | certainty, certainty:MODEL | | how far its next-token probabilities are from even (self-certainty) |
 | visualprm:MODEL | | a reward model of VisualPRM's form, "+" or "-" after each step |
 | judge:MODEL | | any vision-language model, asked whether the step is right; P(yes) |
 | outcome:REWARD | | another reward at the answer alone |
 | blend:0.5*REWARD+0.5*REWARD | | the weighted mean of others |
+| http://host:port/v1#MODEL | a model with the format tokens on an OpenAI-compatible server (vLLM) | a step-tag reward model there |
+| look:http://host:port/v1#MODEL | | the same, where it describes the picture first, as the embedded one does |
+| judge:http://host:port/v1#MODEL | | any chat model on a server, asked yes or no |
 
 What each score means is said by its class in `cos.rewards`. The reward `oracle`, the truth of a world, needs the problems; `cos.evaluate`
 and `cos.card` make it where they have them.
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from cos.rewards.reading import ReadingScorer
 
 Role = Literal["policy", "reward"]
+_PROMPTED = "prompted:"
 _log = logging.getLogger(__name__)
 EMBEDDED = Path(str(files("cos"))) / "assets"
 _READ_ANOTHER_WAY: dict[str, Role] = {"confidence": "policy", "certainty": "policy", "judge": "policy", "visualprm": "reward"}
@@ -53,9 +58,16 @@ def load_policy(name: str) -> Policy:
     """The policy of this name. Raises UserError where there is none."""
     if name == "scripted":
         return ScriptedPolicy()
-    vlm = load_vlm(name, "policy")
-    if not vlm.encoder.knows_chains:
-        raise UserError(f"policy {name}: its tokenizer lacks the format tokens, so its steps would never end; train it with cos train sft")
+    if is_server(name):
+        from cos.engine.remote import RemotePolicy
+        from cos.engine.server import Server
+
+        return RemotePolicy(Server(name))
+    vlm = load_vlm(name.removeprefix(_PROMPTED), "policy")
+    if name.startswith(_PROMPTED) or not vlm.encoder.knows_chains:
+        from cos.engine.prompted import PromptedPolicy
+
+        return PromptedPolicy(vlm)
     from cos.engine.torch_engine import TorchPolicy
 
     return TorchPolicy(vlm)
@@ -74,6 +86,8 @@ def load_scorer(name: str) -> Scorer:
         return BlendScorer([(weight, load_scorer(part)) for weight, part in parse_blend(rest)])
     if kind == "outcome":
         return OutcomeScorer(load_scorer(rest or "embedded"))
+    if is_server(name) or is_server(rest):
+        return _remote_scorer("" if is_server(name) else kind, name if is_server(name) else rest)
     scorer = _read_scorer(kind, rest) if kind in _READ_ANOTHER_WAY else _read_scorer("", name)
     scorer.calibration = load_calibration(name)
     return scorer
@@ -96,10 +110,27 @@ def _read_scorer(kind: str, model: str) -> ReadingScorer:
     return scorers[kind](vlm)
 
 
+def is_server(name: str) -> bool:
+    """Whether a name is a server's address, with or without `#MODEL`."""
+    return name.startswith(("http://", "https://"))
+
+
+def _remote_scorer(kind: str, address: str) -> Scorer:
+    if kind not in ("", "look", "judge"):
+        raise UserError(
+            f"reward {kind}:{address}: a server's model can be a step-tag reward model, look: or judge: one; for {kind} load it here"
+        )
+    from cos.engine.server import Server
+    from cos.rewards.remote import LOOK, RemoteJudge, RemoteTagScorer
+
+    server = Server(address)
+    return RemoteJudge(server) if kind == "judge" else RemoteTagScorer(server, LOOK if kind == "look" else None)
+
+
 def load_vlm(name: str, role: Role) -> VLM:
     """The weights behind a name, for either role. Raises UserError where there are none."""
-    if name.startswith(("http://", "https://")):
-        raise UserError(f"{role} {name}: servers are not in this version; take embedded, scripted, a folder or a Hub id")
+    if is_server(name):
+        raise UserError(f"{role} {name}: weights are needed here, and a server keeps its own; take embedded, a folder or a Hub id")
     source: str | Path = name
     if name == "embedded":
         source = EMBEDDED / role
@@ -122,6 +153,8 @@ def fingerprint(name: str, role: Role) -> str:
         return " + ".join(f"{weight:g} x {fingerprint(part, role)}" for weight, part in parse_blend(rest))
     if kind == "outcome" or kind in _READ_ANOTHER_WAY:
         return f"{kind} of {fingerprint(rest or 'embedded', _READ_ANOTHER_WAY.get(kind, role))}"
+    if kind == "prompted":
+        return f"{kind} {fingerprint(rest, role)}"
     folder = EMBEDDED / role if name == "embedded" else Path(name)
     if name in ("scripted", "oracle") or not folder.is_dir():
         return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -77,7 +78,9 @@ def _add_loading(parser: argparse.ArgumentParser) -> None:
 
 
 def take_loading(args: argparse.Namespace) -> None:
-    """Let this process load models as `_add_loading` has asked for."""
+    """Let this process load models as `_add_loading` has asked for. `judge:self` and the like name the policy's model."""
+    if isinstance(reward := getattr(args, "reward", None), str) and isinstance(policy := getattr(args, "policy", None), str):
+        args.reward = re.sub(r"\b(judge|confidence|certainty):self\b", lambda kind: f"{kind[1]}:{policy.removeprefix('prompted:')}", reward)
     if hasattr(args, "trust_remote_code"):
         from cos import loading
 
@@ -88,7 +91,7 @@ def take_loading(args: argparse.Namespace) -> None:
 
 REWARDS = (
     "embedded, scripted, oracle, a folder or a Hub id (embedded); or in another form: confidence:MODEL, certainty:MODEL, visualprm:MODEL, "
-    "judge:MODEL, outcome:REWARD, blend:0.5*REWARD+0.5*REWARD"
+    "judge:MODEL, judge:self (the policy's model), outcome:REWARD, blend:0.5*REWARD+0.5*REWARD"
 )
 """What --reward may name (cos/loading.py)."""
 
@@ -96,7 +99,7 @@ REWARDS = (
 def add_models(parser: argparse.ArgumentParser, *, policy: bool = True) -> None:
     """--policy and --reward."""
     if policy:
-        parser.add_argument("--policy", default="embedded", help="embedded, scripted, a folder or a Hub id (embedded)")
+        parser.add_argument("--policy", default="embedded", help="embedded, scripted, a folder or a Hub id, or prompted:MODEL (embedded)")
     parser.add_argument("--reward", default="embedded", help=REWARDS)
 
 

@@ -36,13 +36,16 @@ def run(args: argparse.Namespace) -> Outcome:
 
     open_picture(args.image)  # what is wrong with the file is said before a model is loaded
     search = Search(Prompt(args.question, args.image), args.method, chosen, score_all=True)
-    for _ in search_all([search], load_policy(args.policy), load_scorer(args.reward)):
+    policy = load_policy(args.policy)
+    for _ in search_all([search], policy, load_scorer(args.reward)):
         pass
     if search.trace.ended == "failed":
         raise UserError(search.trace.ended_why)
     if args.trace:
         search.trace.save(args.trace)
     result = result_of(search.trace)
+    if formats := getattr(policy, "formats", None):  # of a prompted model: how many pieces were exact, recovered and lost
+        result["formats"] = dict(formats)
     return Outcome(result, _text(result))
 
 
@@ -65,7 +68,9 @@ def _text(result: dict[str, Any]) -> str:
     lines = [f"{_reward(step['reward'])}  {step['name']}: {step['thought']} ({step['reflection']})" for step in result["steps"]]
     answer = "no answer" if result["answer"] is None else f"answer: {result['answer']}"
     cost = f"{result['method']}, {result['meter']['tokens']} tokens, {result['seconds']:.2f} s"
-    return "\n".join([*lines, f"{_reward(result['answer_reward'])}  {answer}", f"      {result['why']}; {cost}"])
+    formats = ", ".join(f"{count} {how}" for how, count in result.get("formats", {}).items())
+    lines += [f"{_reward(result['answer_reward'])}  {answer}", f"      {result['why']}; {cost}"]
+    return "\n".join([*lines, *([f"      pieces by how they kept the form asked for: {formats}"] if formats else [])])
 
 
 def _reward(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,8 @@ from cos.protocols import Draw, Ending
 
 ROWS = 256
 """Rows that are drawn together."""
-_STEP, _ANSWER, _CUT = 1, 2, 3
-_ENDINGS: dict[int, Ending] = {_STEP: "step", _ANSWER: "answer", _CUT: "cut"}
+STEP, ANSWER, CUT = 1, 2, 3
+_ENDINGS: dict[int, Ending] = {STEP: "step", ANSWER: "answer", CUT: "cut"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Decoder:
         self.bias[sorted(encoder.never_sampled)] = -torch.inf
         self.bias[max(encoder.vocabulary.values()) + 1 :] = -torch.inf
         self.kind = np.zeros(size, np.int8)
-        for ids, kind in ((encoder.step_end_ids, _STEP), (encoder.answer_end_ids, _ANSWER), (encoder.end_ids, _CUT)):
+        for ids, kind in ((encoder.step_end_ids, STEP), (encoder.answer_end_ids, ANSWER), (encoder.end_ids, CUT)):
             self.kind[sorted(ids)] = kind
 
     def draw(self, parents: Sequence[Node], asks: Sequence[Draw]) -> list[list[Drawn]]:
@@ -109,9 +109,14 @@ class Decoder:
         """The next token of each row in `live`, and its log-probability: drawn."""
         return pick(logits, *batch.randomness(live))
 
+    def endings(self, batch: Batch) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """What says of each row in `live` and its new token how its piece ends with it (0: not yet). Here the token alone decides."""
+        return lambda live, ids: self.kind[ids]
+
     def _batch(self, parents: Sequence[Node], asks: Sequence[Draw]) -> list[list[Drawn]]:
         self.reader.warm(parents)
         batch = Batch(parents, asks)
+        endings = self.endings(batch)
         rows = Rows(parents, SPARE, self.reader.layout)
         hidden = torch.stack([_hidden(node) for node in parents])
         live = np.arange(len(asks))
@@ -119,7 +124,8 @@ class Decoder:
             logits = self.reader.vlm.head(hidden).float() + self.bias
             ids, logp = self.choose(batch, live, logits)
             starts = batch.ends[live]
-            batch.record(live, ids.cpu().numpy(), logp.cpu().numpy(), self.kind)
+            drawn = ids.cpu().numpy()
+            batch.record(live, drawn, logp.cpu().numpy(), endings(live, drawn))
             hidden = self.reader.forward(rows, ids[:, None], starts)[:, 0]
             batch.keep_steps(live, rows, hidden)
             going = ~batch.finished[live]
@@ -157,15 +163,14 @@ class Batch:
         """(uniform numbers, temperatures, top-p) of the next token."""
         return uniforms(self.keys[live], self.count[live]), self.heat[live], self.top_p[live]
 
-    def record(self, live: np.ndarray, ids: np.ndarray, logp: np.ndarray, kind: np.ndarray) -> None:
-        """Take up one token a row; close the pieces that end with it."""
+    def record(self, live: np.ndarray, ids: np.ndarray, logp: np.ndarray, ended: np.ndarray) -> None:
+        """Take up one token a row; close the pieces that end with it (`ended`: how, 0 where not yet)."""
         self.columns.append((live, ids, logp))
         self.ends[live] += 1  # of rows that have ended too: what they write lies beyond their end
         going = live[~self.finished[live]]
         self.count[going] += 1
         self.drawn[going] += 1
-        ended = kind[ids]
-        ended[(ended == 0) & (self.count[live] >= self.limit[live])] = _CUT
+        ended[(ended == 0) & (self.count[live] >= self.limit[live])] = CUT
         self.fresh = [int(at) for at in np.flatnonzero(ended) if not self.finished[live[at]]]
         for at in self.fresh:
             self._close(int(live[at]), int(ended[at]))
@@ -173,7 +178,7 @@ class Batch:
     def _close(self, row: int, ended: int) -> None:
         ask, cuts = self.asks[row], self.cuts[row]
         cuts.append((int(self.drawn[row]), ended))
-        if ended == _STEP and ask.to == "answer" and len(cuts) < ask.max_steps:
+        if ended == STEP and ask.to == "answer" and len(cuts) < ask.max_steps:
             self.paths[row] = (*self.paths[row], 0)
             self.keys[row] = stream(ask.seed, self.paths[row])
             self.count[row] = 0

@@ -90,7 +90,11 @@ def convert(source: Path, target: Path, expected: Path | None = None) -> dict[st
         "target": str(target),
         "language_model": f"{original['llm_config']['model_type']} -> {config.text_config.model_type}",
         **found,
-        "image": {"pixels": config.vision_config.image_size[0], "tokens": config.image_seq_length, "tiles": original.get("max_dynamic_patch", 6)},
+        "image": {
+            "pixels": config.vision_config.image_size[0],
+            "tokens": config.image_seq_length,
+            "tiles": original.get("max_dynamic_patch", 6),
+        },
         "tokens": {token: vocabulary[token] for token in FORMAT_TOKENS | TAG_TOKENS if token in vocabulary},
         "tokens_missing": [token for token in FORMAT_TOKENS | TAG_TOKENS if token not in vocabulary],
         "parity": parity,
