@@ -187,7 +187,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
     for pressed in (go.click, question.submit):
         told = pressed(None, None, None, js=theme.SHOW_RESULTS, **QUIET)
         told.then(do.solve, asked, shown, concurrency_limit=None, **QUIET)
-    demo.load(do.ask_again, None, [picture, question, puzzle], **QUIET)
+    status.reopened(do.ask_again, None, [picture, question, puzzle], **QUIET)  # sent by `status.js`, and only where the address names a run
     demo.load(do.reopen, None, shown, concurrency_limit=None, **QUIET)
     halt.click(do.stop, None, None, queue=False, **QUIET)
     if session.may_load:  # what the Models page has loaded since

@@ -6,3 +6,4 @@ const mark = () => {
 };
 new MutationObserver(mark).observe(element, {childList: true, subtree: true, attributes: true});
 mark();
+if (new URL(location.href).searchParams.has(`run`)) trigger("reopened", {});

@@ -86,7 +86,7 @@ def open_page(browser: Browser, app: str) -> Iterator[Callable[..., Page]]:
         watch(page, faults)
         page.set_default_timeout(PATIENCE)
         page.goto(app + path)
-        page.locator("#run:enabled, #play").wait_for()
+        page.locator("#run:enabled, #play, #save, #axis, #chain-text, #model").wait_for()
         return page
 
     yield opened

@@ -33,10 +33,12 @@ def save(page: Page, selector: str, folder: Path) -> Path:
 
 def test_a_refresh_in_the_middle_loses_nothing_and_a_link_reopens(open_page: Open) -> None:
     page = open_page()
+    page.locator("#question textarea").fill("How many bars are there? Count slowly.")
     page.locator("#run").click()
     expect(page.locator("#panel-2 g.node").nth(2)).to_be_attached()
     expect(page).to_have_url(re.compile(r"\?run=[0-9a-f]{24}$"))
     page.reload()
+    expect(page.locator("#question textarea")).to_have_value("How many bars are there? Count slowly.")
     expect(page.locator("#panel-2 g.node").nth(2)).to_be_attached()
     expect(page.locator("#status")).to_contain_text("Done in")
     expect(page.locator(".panel")).to_have_count(3)

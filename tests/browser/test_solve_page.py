@@ -75,6 +75,7 @@ def test_a_click_and_the_keys_take_a_tree_apart(open_page: Open) -> None:
 
 def test_stop_stops_all_and_keeps_what_is_there(open_page: Open) -> None:
     page = open_page()
+    page.locator("#question textarea").fill("How many bars are there? Count slowly.")
     page.locator("#run").click()
     expect(page.locator("#panel-2 g.node").nth(2)).to_be_attached()
     page.locator("#stop").click()
