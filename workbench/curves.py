@@ -155,7 +155,10 @@ class Handlers:
         root, row, side = self.session.results, data.get("row"), data.get("side")
         if path is None or upload or root is None or not isinstance(row, int) or not isinstance(side, int):
             return [gr.skip()] * 3
-        columns, chosen = selection(results.kept(results.records(path), world, level, kind), int(n), pair)
+        rows = results.kept(results.records(path), world, level, kind)
+        if not rows or n not in next(iter(rows[0]["methods"].values())):
+            return [gr.skip()] * 3
+        columns, chosen = selection(rows, int(n), pair)
         if not 0 <= row < len(chosen) or not 0 <= side < len(columns):
             return [gr.skip()] * 3
         opened = (str(name), chosen[row]["methods"][columns[side]][n]["trace"] or "")
@@ -232,11 +235,12 @@ def page(session: Session, demo: gr.Blocks) -> None:
     asked = [name, upload, axis, world, level, kind, n, pair]
     filled = [status, world, level, kind, n, pair, plot, tables, chosen]
     show = plainly(do.show)
-    demo.load(do.start, None, [name, *filled], **QUIET)
+    few: dict[str, Any] = {**QUIET, "concurrency_limit": 2, "concurrency_id": "curves"}
+    demo.load(do.start, None, [name, *filled], **few)
     for control in (name, axis, world, level, kind, n, pair):
-        control.input(show, asked, filled, **QUIET)
+        control.input(show, asked, filled, **few)
     for changed in (upload.upload, upload.clear):
-        changed(show, asked, filled, **QUIET)
+        changed(show, asked, filled, **few)
     chosen.picked(plainly(do.open), [name, upload, world, level, kind, n, pair], [opened, about, shown], **QUIET)
     shown.node_select(plainly(do.pick), opened, shown, queue=False, **QUIET)
 

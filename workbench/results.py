@@ -28,7 +28,9 @@ from cos.store import read
 from cos.summary import COSTS, summarise
 
 EVALUATION, CARD = "records.jsonl", "card.json"
-MOST_QUESTIONS, MOST_METHODS, MOST_BYTES = 5000, 20, 50_000_000
+MOST_QUESTIONS, MOST_METHODS, MOST_BYTES = 5000, 20, 30_000_000
+MOST_CELLS = 200_000
+"""Questions x methods x budgets of a file: the comparisons' bootstraps take a while. Ours, as the line above."""
 _OWN = re.compile(rf"({'|'.join(PROBLEM_SETS)})-({'|'.join(SPLITS)})-(\d{{1,9}})-(\d{{5}})")
 _LATEST = 3000  # worlds make their problems in order, so a late one takes as long as all before it
 T = TypeVar("T")
@@ -168,7 +170,7 @@ def _fresh(path: Path, load: Callable[[Path], T]) -> T:
     return made
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _loaded(path: Path, stamp: tuple[int, int], load: Callable[[Path], Any]) -> Any:
     return load(path)
 
@@ -182,6 +184,8 @@ def _records(path: Path) -> tuple[Record, ...]:
     shapes = {(row["pool"]["n"], tuple((name, *results) for name, results in row["methods"].items())) for row in rows}
     if len(shapes) != 1:
         raise UserError(f"{path}: " + ("its lines do not have the same methods, N and pool." if rows else "no records in it."))
+    if len(rows) * sum(map(len, rows[0]["methods"].values())) > MOST_CELLS:
+        raise UserError(f"{path}: more than {MOST_CELLS:,} results; the app shows smaller ones.")
     return tuple(rows)
 
 

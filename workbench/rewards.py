@@ -159,13 +159,12 @@ def page(session: Session, demo: gr.Blocks) -> None:
                 elem_id="chain-text",
             )
             with gr.Row(elem_id="bar"):
-                names = ("Score", "Blank the picture", "Swap the picture")
+                names = ("Score", "Blank picture", "Swap picture")
                 buttons = [gr.Button(name, variant="primary" if not at else "secondary", min_width=110) for at, name in enumerate(names)]
             status = parts.html(render.status("Score a chain; then blank or swap the picture and see what moves."), "status")
             rows = parts.html("", "rows")
-            with gr.Row():
-                name = gr.Dropdown([NONE], value="", label="Report card", elem_id="card", min_width=160)
-                upload = gr.File(label="or its card.json", file_types=[".json"], height=120, elem_id="card-file", min_width=160)
+            name = gr.Dropdown([NONE], value="", label="Report card", elem_id="card")
+            upload = gr.File(label="or its card.json", file_types=[".json"], height=120, elem_id="card-file")
             findings = parts.html(render.status(NO_CARD), "findings")
             with gr.Row():
                 reliability, groups = (

@@ -120,6 +120,7 @@ def test_a_trace_opens_with_its_truth_and_picture(real: Path) -> None:
     assert f"Node {len(trace.nodes) - 1}," in do.pick(opened, gr.EventData(None, {"id": len(trace.nodes) - 1}))
     for wrong in (click(10**6), click(-1), click("0"), click(0, 7), click(None)):
         assert do.open(**asked, n="4", pair=pair, event=wrong)[0] == gr.skip()
+    assert do.open(**asked, n="–", pair=pair, event=click(0))[0] == gr.skip()
     changed = problems("charts:test", 1)[0]
     trace.image = {"path": None, "sha256": "0" * 64}
     assert results.problem_of(trace) is None and draw(changed).size == (320, 320)
@@ -154,6 +155,12 @@ def test_a_file_of_anything_is_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError) as said:
             results.records(path)
         assert "records.jsonl" in str(said.value) and str(tmp_path) not in str(said.value) and "\n" not in str(said.value), text[:60]
+
+
+def test_a_file_that_would_take_too_long_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "MOST_CELLS", 15)
+    with pytest.raises(UserError, match="more than 15 results"):
+        results.records(file)
 
 
 @given(st.text(max_size=80))
