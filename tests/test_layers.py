@@ -13,7 +13,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS: dict[str, tuple[str, ...]] = {
-    "words": ("cos.chain", "cos.template", "cos.plain_form", "cos.answers", "cos.scores", "cos.metrics", "cos.protocols", "cos.errors", "cos.meter"),
+    "words": (
+        "cos.chain",
+        "cos.template",
+        "cos.plain_form",
+        "cos.answers",
+        "cos.scores",
+        "cos.metrics",
+        "cos.protocols",
+        "cos.errors",
+        "cos.meter",
+    ),
     "storage": ("cos.store", "cos.runs", "cos.problems"),
     "models": ("cos.models",),
     "engine": ("cos.engine",),
