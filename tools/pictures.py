@@ -35,6 +35,7 @@ def main() -> None:
     if found is None:
         sys.exit("pictures: no Chromium found: install one, or name it in BROWSER_PATH")
     session = Session.offering(archive=Archive())
+    session.results = Path("runs")
     session.warm()
     url = serve(build(session), session, wait=False)
     with sync_playwright() as playwright:
@@ -76,7 +77,45 @@ def replay(page: Page, url: str) -> None:
     page.locator("#panel-0 .panel").wait_for()
 
 
-PAGES: dict[str, Callable[[Page, str], None]] = {"solve": solve, "what-if": what_if, "replay": replay}
+def label(page: Page, url: str) -> None:
+    """Two votes on a recorded run."""
+    page.goto(f"{url.rstrip('/')}/label?trace=09-fooled")
+    for row, key in enumerate("rw"):
+        page.locator(f".votes li[data-step='{row}']").press(key)
+        page.locator(".views").nth(row).wait_for()
+
+
+def curves(page: Page, url: str) -> None:
+    """The newest evaluation below runs/, where there is one."""
+    page.goto(f"{url.rstrip('/')}/curves")
+    page.locator("#axis").wait_for()
+    page.wait_for_timeout(8000)  # the figures' program is large
+
+
+def rewards(page: Page, url: str) -> None:
+    """A wrong chain with the true, a blank and another picture."""
+    page.goto(f"{url.rstrip('/')}/rewards")
+    page.locator("#chain-text").wait_for()
+    for name in ("Blank picture", "Swap picture"):
+        page.get_by_role("button", name=name).click()
+        page.locator("#rows th", has_text=name.split()[0].lower().replace("swap", "another")).wait_for()
+
+
+def models(page: Page, url: str) -> None:
+    """The policy that is offered first."""
+    page.goto(f"{url.rstrip('/')}/models")
+    page.locator("#facts table").wait_for()
+
+
+PAGES: dict[str, Callable[[Page, str], None]] = {
+    "solve": solve,
+    "what-if": what_if,
+    "replay": replay,
+    "label": label,
+    "curves": curves,
+    "rewards": rewards,
+    "models": models,
+}
 """In this order: the second begins where the first ends."""
 
 
