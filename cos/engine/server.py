@@ -54,17 +54,19 @@ class Server:
         self.url, _, model = name.partition("#")
         self.url = self.url.rstrip("/")
         self.patience, self.first_wait = patience, first_wait
+        self._checked = self.url.startswith("https://")  # loading certificates takes a second, for nothing without TLS
         self._headers = {"Authorization": f"Bearer {os.environ[KEY]}"} if os.environ.get(KEY) else {}
         self.model, self.longest = self._choose(model)
         self.name = f"{self.url}#{self.model}"
         self._kept: dict[bytes, Any] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
-        self._client = httpx.AsyncClient(timeout=TIMEOUT, limits=limits, headers=self._headers)
+        self._client = httpx.AsyncClient(timeout=TIMEOUT, limits=limits, headers=self._headers, verify=self._checked)
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=_serve, args=(self._loop, self._client), name="cos-server", daemon=True).start()
-        self.close = weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
-        """Ends its thread; called by itself when nobody holds the server any more."""
+        thread = threading.Thread(target=_serve, args=(self._loop, self._client), name="cos-server", daemon=True)
+        thread.start()
+        self.close = weakref.finalize(self, _end, self._loop, thread)
+        """Ends its thread and closes its lines; called by itself when nobody holds the server any more."""
 
     def ask(self, path: str, bodies: Sequence[dict[str, Any]], read: Callable[[Any], T]) -> list[T]:
         """POST every body to `path` (below the address; from the root with "/") and give what `read` makes of each answer, in order.
@@ -91,7 +93,7 @@ class Server:
     def _choose(self, model: str) -> tuple[str, int | None]:
         """The model's name as it is served, and how many tokens it reads at most."""
         try:
-            reply = httpx.get(f"{self.url}/models", headers=self._headers, timeout=TIMEOUT)
+            reply = httpx.get(f"{self.url}/models", headers=self._headers, timeout=TIMEOUT, verify=self._checked)
         except (httpx.RequestError, httpx.InvalidURL) as problem:
             raise UserError(f"{self.url}: no server answers there ({_said(problem)}); start it, or mend the address") from None
         if reply.status_code in (401, 403):
@@ -152,12 +154,22 @@ class Server:
 
 def _serve(loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> None:
     loop.run_forever()
-    left = asyncio.all_tasks(loop)
+    loop.run_until_complete(_finish(client))
+    loop.close()
+
+
+async def _finish(client: httpx.AsyncClient) -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    loop.run_until_complete(client.aclose())
-    loop.close()
+    await asyncio.gather(*left, return_exceptions=True)
+    await client.aclose()
+
+
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    loop.call_soon_threadsafe(loop.stop)
+    if threading.current_thread() is not thread:
+        thread.join(5)
 
 
 def _said(problem: Exception) -> str:
