@@ -11,6 +11,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2Im
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from cos.errors import UserError
+from cos.models.internlm_tokenizer import read_tokenizer
 
 SYSTEM = "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。"
 """The system turn of the template `internvl2_5` (`conversation.py`)."""
@@ -41,7 +42,6 @@ _SIZES = (
 _SLIDING = ("use_sliding_window", "sliding_window", "max_window_layers")
 _FIXED = {"ps_version": "v2", "template": "internvl2_5", "pad2square": False, "use_thumbnail": True}
 """What the native class and its image processor do, or what is translated here; other values would need code of their own."""
-_SLOW = "or make tokenizer.json of a tokenizer.model with its own code: AutoTokenizer.from_pretrained(SRC, trust_remote_code=True)"
 _LORA = ("use_backbone_lora", "use_llm_lora")
 
 
@@ -136,11 +136,14 @@ def image_processor(original: dict[str, Any]) -> GotOcr2ImageProcessorPil:
 
 def own_tokenizer(source: Path) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer with the chat form. Raises UserError where there is none that loads without remote code."""
-    if not any((source / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        raise UserError(f"{source}: its tokenizer is not there (tokenizer.json, or vocab.json and merges.txt); download it, {_SLOW}")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, config=Qwen2Config(), trust_remote_code=False)  # config.json names no known type
-    except Exception as problem:
+    fast = any((source / name).is_file() for name in ("tokenizer.json", "vocab.json"))
+    if not fast and not (source / "tokenizer.model").is_file():
+        raise UserError(
+            f"{source}: its tokenizer is not there (tokenizer.json, vocab.json and merges.txt, or tokenizer.model); download it"
+        )
+    try:  # the configuration is given, as config.json names no type that is known
+        tokenizer = AutoTokenizer.from_pretrained(source, config=Qwen2Config(), trust_remote_code=False) if fast else read_tokenizer(source)
+    except Exception as problem:  # the tokenizers library raises bare Exceptions
         reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         raise UserError(f"{source}: its tokenizer can't be loaded ({reason})") from None
     if "<IMG_CONTEXT>" not in tokenizer.get_vocab() or "<|im_end|>" not in tokenizer.get_vocab():

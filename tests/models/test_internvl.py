@@ -17,7 +17,9 @@ from transformers import InternVLConfig, InternVLForConditionalGeneration
 from cos.__main__ import main
 from cos.chain import Chain, Step
 from cos.errors import UserError
+from cos.models.encode import Turn
 from cos.models.internvl import convert
+from cos.models.internvl_config import SYSTEM, own_tokenizer
 from cos.models.vlm import load
 from cos.protocols import Prompt, ToScore
 from cos.rewards.step_tag import StepTagScorer
@@ -266,3 +268,37 @@ def test_a_native_model_is_named_so(tmp_path: Path) -> None:
         shutil.copy(PRM / name, tmp_path / "in" / name)
     with pytest.raises(UserError, match="native ones load as they are"):
         convert(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("folder", ["sentencepiece", "sentencepiece-prefix"])
+def test_a_sentencepiece_tokenizer_encodes_as_sentencepiece_does(folder: str) -> None:
+    """`encoded.json`: ids by the package sentencepiece 0.2.3, of models that it trained, without and with a blank before each text."""
+    tokenizer = own_tokenizer(DATA / folder)
+    for text, ids in json.loads((DATA / folder / "encoded.json").read_text("utf-8")).items():
+        assert tokenizer.encode(text, add_special_tokens=False) == ids
+        assert tokenizer.decode(ids) == text
+    assert tokenizer("<|im_start|>").input_ids == [1, 479] and tokenizer.convert_tokens_to_ids("<|im_end|>") == 478
+    assert tokenizer.encode("<|im_end|>", add_special_tokens=False, split_special_tokens=True) != [478]
+
+
+def test_a_policy_whose_tokenizer_is_a_sentencepiece_model(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(POLICY, tmp_path / "in"))
+    for name in ("tokenizer.json", "special_tokens_map.json", "expected.json"):
+        (folder / name).unlink()
+    shutil.copytree(DATA / "sentencepiece", folder, dirs_exist_ok=True)
+    edit(folder / "config.json", lambda c: c["llm_config"].update(vocab_size=483))
+    weights = load_file(folder / "model.safetensors")
+    for name in ("language_model.output.weight", "language_model.model.tok_embeddings.weight"):
+        weights[name] = torch.cat([weights[name], torch.ones(66, 64)])
+    save_file(weights, folder / "model.safetensors")
+    assert len(convert(folder, tmp_path / "out")["tokens_missing"]) == 17
+    encoder = load(tmp_path / "out").encoder
+    ids = encoder.conversation([Turn("user", "How many?", image=True)], "<img><IMG_CONTEXT></img>", reply=True).ids
+    text = (
+        f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n<img><IMG_CONTEXT></img>\nHow many?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert ids[0] == 1 and encoder.decode(ids[1:]) == text and encoder.end_id == 478
+    cut = (folder / "tokenizer.model").read_bytes()[:3000]
+    (folder / "tokenizer.model").write_bytes(cut)
+    with pytest.raises(UserError, match=r"tokenizer can't be loaded .tokenizer\.model is cut short"):
+        convert(folder, tmp_path / "other")
