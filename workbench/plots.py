@@ -154,4 +154,4 @@ def auc_by_group(groups: Mapping[str, Mapping[str, Mapping[str, Any]]], *, dark:
     figure.add_hline(y=0.5, line={"dash": "dot", "width": 1, "color": "#8a8f8c"})
     figure.update_xaxes(type="category")
     figure.update_yaxes(range=[0, 1.02])
-    return styled(figure, dark=dark, height=300).update_layout(margin={"t": 32})
+    return styled(figure, dark=dark, height=300).update_layout(margin={"t": 32, "r": 40, "b": 64})

@@ -11,12 +11,13 @@ Row = Mapping[str, Any]
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are HTML of our own; the first of each row is its heading."""
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    """A table of cells that are HTML of our own; the first of each row is its heading. `head`: names of the columns, if they have any."""
+    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    top = f"<thead><tr>{names}</tr></thead>" if any(head) else ""
     body = "".join(f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows)
     return (
         f'<div class="table-room" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="figures">'
-        f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<caption>{escape(caption)}</caption>{top}<tbody>{body}</tbody></table></div>"
     )
 
 
