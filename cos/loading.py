@@ -30,6 +30,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakValueDictionary
 
 from cos.errors import UserError
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
@@ -51,6 +52,7 @@ _READ_ANOTHER_WAY: dict[str, Role] = {"confidence": "policy", "certainty": "poli
 HOW: dict[str, Any] = {}
 """How this process loads models: arguments of `cos.models.vlm.load`, which `cos` takes from --device, --dtype, --attention, --bits and
 --trust-remote-code."""
+_READING: WeakValueDictionary[tuple[str, str, str], VLM] = WeakValueDictionary()
 _HEAD = 2**22  # bytes of each weight file that a fingerprint reads: training changes all of them, and 16 GB take minutes
 
 
@@ -63,7 +65,7 @@ def load_policy(name: str) -> Policy:
         from cos.engine.server import Server
 
         return RemotePolicy(Server(name))
-    vlm = load_vlm(name.removeprefix(_PROMPTED), "policy")
+    vlm = _shared(name.removeprefix(_PROMPTED), "policy")
     if name.startswith(_PROMPTED) or not vlm.encoder.knows_chains:
         from cos.engine.prompted import PromptedPolicy
 
@@ -97,7 +99,7 @@ def _read_scorer(kind: str, model: str) -> ReadingScorer:
     """A model and the way its rewards are read; `kind` empty: a reward model with tags."""
     if kind in ("judge", "visualprm") and not model:
         raise UserError(f"reward {kind}: which model? Name it, as in {kind}:owner/name")
-    vlm = load_vlm(model or "embedded", _READ_ANOTHER_WAY.get(kind, "reward"))
+    vlm = _shared(model or "embedded", _READ_ANOTHER_WAY.get(kind, "reward"))
     from cos.rewards import confidence, judge, step_tag, visualprm
 
     scorers: dict[str, Callable[[VLM], ReadingScorer]] = {
@@ -125,6 +127,15 @@ def _remote_scorer(kind: str, address: str) -> Scorer:
 
     server = Server(address)
     return RemoteJudge(server) if kind == "judge" else RemoteTagScorer(server, LOOK if kind == "look" else None)
+
+
+def _shared(name: str, role: Role) -> VLM:
+    """`load_vlm` for models that are only read: while somebody holds one, its weights serve all, such as a policy and its judge."""
+    key = (fingerprint(name, role), role if name == "embedded" else "", repr(sorted(HOW.items())))
+    vlm = _READING.get(key)
+    if vlm is None:
+        vlm = _READING[key] = load_vlm(name, role)
+    return vlm
 
 
 def load_vlm(name: str, role: Role) -> VLM:

@@ -9,7 +9,7 @@ import pytest
 
 from cos.__main__ import main
 from cos.errors import UserError
-from cos.loading import calibration_file, fingerprint, load_calibration, load_policy, load_scorer
+from cos.loading import calibration_file, fingerprint, load_calibration, load_policy, load_scorer, load_vlm
 from cos.models.embedded import Shape, build, make_tokenizer
 from cos.problems import describe, problems
 from cos.rewards.calibrate import Rollouts, fit
@@ -33,7 +33,7 @@ def test_scripted_models_have_no_weights() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["nonsense", "/no/such/folder", "./x/y", "judge:nonsense", "http://localhost:8000/v1#m", "confidence:nonsense", "outcome:nonsense"],
+    ["nonsense", "/no/such/folder", "./x/y", "judge:nonsense", "confidence:nonsense", "outcome:nonsense"],
 )
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(UserError, match="embedded, scripted, a folder or a Hub id"):
@@ -42,10 +42,27 @@ def test_names_that_are_none(name: str) -> None:
         load_scorer(name)
 
 
+def test_a_server_that_is_not_there_and_what_one_cannot_be() -> None:
+    with pytest.raises(UserError, match="no server answers there"):
+        load_policy("http://127.0.0.1:9/v1#m")
+    for name in ("http://127.0.0.1:9/v1#m", "look:http://127.0.0.1:9/v1#m", "judge:http://127.0.0.1:9/v1#m"):
+        with pytest.raises(UserError, match="no server answers there"):
+            load_scorer(name)
+    with pytest.raises(UserError, match="for confidence load it here"):
+        load_scorer("confidence:http://127.0.0.1:9/v1#m")
+    assert fingerprint("judge:http://127.0.0.1:9/v1#m", "reward") == "judge of http://127.0.0.1:9/v1#m"
+
+
 def test_confidence_is_a_model_read_another_way(tiny: Path) -> None:
     scorer = load_scorer(f"confidence:{tiny}")
     assert scorer.name == f"confidence:{tiny}"
     assert fingerprint(f"confidence:{tiny}", "reward") == f"confidence of {fingerprint(str(tiny), 'policy')}"
+
+
+def test_a_policy_and_its_own_judge_share_their_weights_while_held(tiny: Path) -> None:
+    policy, scorer = load_policy(f"prompted:{tiny}"), load_scorer(f"confidence:{tiny}")
+    assert policy.name == f"prompted:{tiny}"
+    assert policy._reader.vlm is scorer._reader.vlm is not load_vlm(str(tiny), "policy")  # type: ignore[attr-defined]
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
