@@ -22,6 +22,14 @@ class Landmark:
     place: tuple[str, ...] = ()
     """Words for where it stands among its like: "second" of the bars, "top" and "left" of the digits."""
 
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """All its words, told apart: each with the blank before it that it has in a text, a second number without, or "6, 2" and "2, 6"
+        would be the same words."""
+        second = [word.isdigit() and any(map(str.isdigit, self.words[:at])) for at, word in enumerate(self.words)]
+        words = tuple(word if bare else f" {word}" for word, bare in zip(self.words, second, strict=True))
+        return words + tuple(f" {word}" for word in self.place)
+
 
 def landmarks(problem: Problem) -> list[Landmark]:
     """The ends and middles of bars, the middles of shapes, the digits; nothing for pictures without such things."""

@@ -117,7 +117,7 @@ def _lessons(vlm: VLM, config: Config) -> Callable[[int], Lesson]:
             for mark in rng.sample(marks, len(marks)):
                 cell = row, min(int(mark.y * side), side - 1) * side + min(int(mark.x * side), side - 1)
                 if config.as_words:
-                    words.setdefault(cell, set()).update(vlm.encoder.plain(" " + word)[0] for word in (*mark.words, *mark.place))
+                    words.setdefault(cell, set()).update(vlm.encoder.plain(piece)[0] for piece in mark.pieces)
                 else:
                     words[cell] = {vlm.encoder.plain(" " + rng.choice(mark.words))[0]}
         own = [(row // here.count, at, word) for (row, at), all in words.items() if row % here.count == here.rank for word in sorted(all)]

@@ -90,3 +90,6 @@ def test_the_words_of_a_place_hold_what_lies_there_and_where_it_stands() -> None
     marks = [landmarks(problem) for problem in problems.problems("all:train", 3)]
     assert [mark.place for mark in marks[0] if mark.place][:2] == [("first",), ("second",)]  # bars; the middles of bars have none
     assert all(not mark.place for mark in marks[1]) and all(mark.place for mark in marks[2])
+    assert marks[0][0].pieces[1].startswith(" ") and marks[0][0].pieces[-1] == " first"
+    assert [piece.strip() for piece in marks[1][0].pieces] == list(marks[1][0].words)
+    assert [piece.startswith(" ") for piece in marks[1][0].pieces] == [True, True, True, False]  # the column, and the row without a blank
