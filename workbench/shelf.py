@@ -85,6 +85,8 @@ def facts(name: str, role: Role, loaded: bool) -> list[tuple[str, str]]:
     home = folder(name, role)
     if base(name, role)[0] in _NO_WEIGHTS:
         return [*rows, ("weights", "none: a script" if name == "scripted" else "none: the truth of a world")]
+    if base(name, role)[0].startswith(("http://", "https://")):
+        return [*rows, ("weights", "none here: a server answers")]
     if home is None:
         return [*rows, ("weights", "on the Hub, not here yet")]
     found = weights(home)

@@ -48,6 +48,7 @@ def test_the_numbers_are_those_of_the_files(home: Path) -> None:
     )
     assert dict(shelf.facts("scripted", "policy", True))["weights"] == "none: a script"
     assert dict(shelf.facts("nobody/none-such-model", "policy", False))["weights"] == "on the Hub, not here yet"
+    assert "server" in dict(shelf.facts("judge:http://127.0.0.1:1/v1#m", "reward", False))["weights"]
 
 
 def test_rewards_of_another_form_name_the_model_within() -> None:
@@ -82,6 +83,7 @@ def test_loading_keeps_within_limits(home: Path, tmp_path: Path, monkeypatch: py
     (tmp_path / "pickled").mkdir()
     (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"x")
     assert "no safetensors" in refused(do, str(tmp_path / "pickled"))
+    assert "no Hub id" in refused(do, "http://127.0.0.1:22/v1#m") and "no Hub id" in refused(do, "judge:http://127.0.0.1:22/v1#m", "reward")
     assert "no Hub id" in refused(do, "../etc") and "not offered yet" in refused(do, " scripted ") and "not offered yet" in refused(do, "")
     assert "weights of its own" in refused(do, "oracle") and "weights of its own" in refused(do, "blend:1*a/b+1*c/d", "reward")
     monkeypatch.setattr(shelf, "MOST_BYTES", 100)
