@@ -119,14 +119,15 @@ class Served:
             return self._reply(body, body["prompt"], {}, chat=False) if path == "/v1/completions" else None
 
     def _prompt(self, body: dict[str, Any]) -> tuple[list[int], dict[str, torch.Tensor]]:
-        messages = [dict(message) for message in body["messages"]]
+        messages: list[dict[str, Any]] = [dict(message) for message in body["messages"]]
         goes_on = body.get("continue_final_message", False)
         assert goes_on != body.get("add_generation_prompt", True)
         last = messages.pop()["content"] if goes_on else ""
         pixels: dict[str, torch.Tensor] = {}
         stand_in = ""
         for message in messages:
-            parts = [{"type": "text", "text": message["content"]}] if isinstance(message["content"], str) else message["content"]
+            said: Any = message["content"]
+            parts: list[dict[str, Any]] = [{"type": "text", "text": said}] if isinstance(said, str) else said
             message["content"] = [{"type": "image"} if part["type"] == "image_url" else part for part in parts]
             for part in (part for part in parts if part["type"] == "image_url"):
                 assert len(part["uuid"]) == 32

@@ -128,11 +128,16 @@ def _reward(args: argparse.Namespace, picture: Picture) -> tuple[dict[str, Any],
 
 
 def _judge(args: argparse.Namespace, picture: Picture) -> tuple[dict[str, Any], _Label]:
-    from cos.loading import fingerprint, load_policy, load_vlm
+    from cos.loading import fingerprint, is_server, load_policy, load_vlm
 
     need(args, judge="--judge")
     if args.judge == "scripted":
         judge = label.speaker(load_policy("scripted"))
+    elif is_server(args.judge):
+        from cos.engine.remote import RemotePolicy
+        from cos.engine.server import Server
+
+        judge = label.speaker(RemotePolicy(Server(args.judge), chains=False))
     else:
         vlm = load_vlm(args.judge, "policy")  # any model that talks: it need not know the format of chains
         from cos.engine.torch_engine import TorchPolicy

@@ -16,6 +16,7 @@ from cos.engine.remote import RemotePolicy, plain, plain_piece
 from cos.engine.server import Server
 from cos.engine.torch_engine import TorchPolicy
 from cos.errors import UserError
+from cos.label import speaker, verdicts
 from cos.models import embedded
 from cos.models.vlm import VLM, load
 from cos.problems import draw, problems
@@ -95,7 +96,7 @@ def scripted(path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         left = texts[last["content"].count(STEP_END) if last["role"] == "assistant" else 0 :]
         words = [word for text in (left if STEP_END not in body.get("stop", []) else left[:1]) for word in text.split(" ")]
         entries = [{"token": word + " " * (word[-1] != ">"), "logprob": -0.5} for word in words][: body["max_tokens"]]
-        text = "".join(entry["token"] for entry in entries)
+        text = "".join(str(entry["token"]) for entry in entries)
         choices.append({"index": index, "message": {"content": text}, "logprobs": {"content": entries}})
     return {"choices": choices[::-1], "usage": {"prompt_tokens": 9, "completion_tokens": 5}}
 
@@ -141,6 +142,19 @@ def test_a_search_runs_on_a_server() -> None:
     with serving(scripted) as server:
         trace = solve(Prompt("How many?"), RemotePolicy(Server(server.name)), None, "vote", Settings(n=3))
         assert trace.answer in {"0", "1", "2"} and trace.meter.policy_prefill == 9
+
+
+def test_a_servers_model_without_chains_can_still_speak() -> None:
+    def talks(path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        if path == "/tokenize":
+            return {"tokens": [1, 2, 3]}
+        said = {"content": [{"token": "Answer: Good<|im_end|>", "logprob": -0.1}]}
+        choice = {"index": 0, "message": {"content": "Answer: Good<|im_end|>"}, "logprobs": said, "token_ids": [5]}
+        return {"choices": [choice], "usage": {"prompt_tokens": 9}}
+
+    with serving(talks) as server:
+        (reply,) = speaker(RemotePolicy(Server(server.name), chains=False))([Prompt("Judge.")])
+        assert verdicts(reply.text, Chain((), "7")) == ["good"] and reply.meter.policy_decode == 1
 
 
 def test_a_model_without_the_format_tokens_is_refused() -> None:
