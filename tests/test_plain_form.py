@@ -74,7 +74,7 @@ TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=6), max_size=25).
 
 
 @given(TEXTS, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_text_is_read(text: str, ended: bool) -> None:
     parsed = read_plain(text, ended=ended)
     assert (parsed.error is None) or (ended and not parsed.done)
@@ -84,7 +84,7 @@ def test_any_text_is_read(text: str, ended: bool) -> None:
 
 
 @given(TEXTS, st.integers(0, 200))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_what_is_complete_never_changes(text: str, cut: int) -> None:
     before, after = read_plain(text[:cut]), read_plain(text)
     assert after.steps[: len(before.steps)] == before.steps

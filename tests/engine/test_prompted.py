@@ -59,7 +59,16 @@ def whole(policy: PromptedPolicy, chains: int = 1) -> list[list[Piece]]:
     return policy.draw([Draw(root.handle, 1, (k,), max_tokens=400, max_steps=6, to="answer") for k in range(chains)])
 
 
-@pytest.mark.parametrize("shape", [shape for shape in SLOPPY if shape != "an answer in the last words"])
+def test_pieces_end_where_the_text_does_in_all_shapes(vlm: VLM) -> None:
+    shapes = [shape for shape in SLOPPY if shape != "an answer in the last words"]
+    policy = dictated(vlm, *(SLOPPY[shape][0] for shape in shapes))
+    for shape, row in zip(shapes, whole(policy, len(shapes)), strict=True):
+        assert [piece.text for piece in row] == pieces(SLOPPY[shape][1]), shape
+        assert [piece.ending for piece in row] == ["step"] * (len(row) - 1) + ["answer"], shape
+    assert policy.formats["lost"] == 0
+
+
+@pytest.mark.parametrize("shape", ["no step ends", "a numbered list"])
 def test_a_search_gets_the_chain_out_of_any_shape(shape: str, vlm: VLM) -> None:
     text, chain = SLOPPY[shape]
     policy = dictated(vlm, text)

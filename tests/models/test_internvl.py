@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import InternVLConfig, InternVLForConditionalGeneration
 
 from cos.__main__ import main
 from cos.chain import Chain, Step
@@ -254,20 +253,6 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr()
     assert not shown.out and shown.err.count("\n") == 1 and "no such folder" in shown.err
     assert main(["convert", str(POLICY)]) == 2 and "DST is missing" in capsys.readouterr().err
-
-
-def test_a_native_model_is_named_so(tmp_path: Path) -> None:
-    native = InternVLForConditionalGeneration(
-        InternVLConfig(
-            vision_config={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "image_size": 28},
-            text_config={"model_type": "qwen2", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 420},
-        )
-    )
-    native.save_pretrained(tmp_path / "in")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(PRM / name, tmp_path / "in" / name)
-    with pytest.raises(UserError, match="native ones load as they are"):
-        convert(tmp_path / "in", tmp_path / "out")
 
 
 @pytest.mark.parametrize("folder", ["sentencepiece", "sentencepiece-prefix"])
