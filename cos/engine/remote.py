@@ -17,6 +17,7 @@ import io
 import itertools
 import math
 import re
+import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,11 +40,14 @@ MASKED = (
 """Chat marks and image placeholders of the families that the workbench knows, which no policy may write; the tags besides."""
 _PLAIN = re.compile(r"<(?=[|/\w\uff5c][^<>\s]*>)|\[(?=/?[A-Z_]{2,}\])")
 _BREAK = "\u200b"  # a blank of no width
+PURE = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Sampling as temperature and top-p alone have it: else vLLM takes the rest from the model's `generation_config.json`."""
 _VLLM = {
     "skip_special_tokens": False,
     "spaces_between_special_tokens": False,
     "include_stop_str_in_output": True,
     "return_token_ids": True,
+    **PURE,
 }
 
 
@@ -58,16 +62,17 @@ def plain_piece(text: str) -> str:
     return "".join(part if marker else plain(part) for part, marker in split_markers(text))
 
 
-def user_turn(text: str, image: Any) -> dict[str, Any]:
-    """A message of the user, the picture (PIL image, path or None) before its text. Raises UserError for a picture that can't be read."""
+def user_turn(text: str, image: Any, *, named: bool = True) -> dict[str, Any]:
+    """A message of the user, the picture (PIL image, path or None) before its text; `named`: with an id of its content, by which vLLM
+    knows it again. Raises UserError for a picture that can't be read."""
     content: list[dict[str, Any]] = [{"type": "text", "text": text}]
     if image is not None:
         picture = image.convert("RGB") if isinstance(image, Image.Image) else open_picture(Path(image))
         file = io.BytesIO()
         picture.save(file, "PNG")
-        name = hashlib.blake2b(repr(picture.size).encode() + picture.tobytes(), digest_size=16).hexdigest()
+        name = {"uuid": hashlib.blake2b(repr(picture.size).encode() + picture.tobytes(), digest_size=16).hexdigest()} if named else {}
         url = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-        content.insert(0, {"type": "image_url", "image_url": {"url": url}, "uuid": name})
+        content.insert(0, {"type": "image_url", "image_url": {"url": url}, **name})
     return {"role": "user", "content": content}
 
 
@@ -75,7 +80,7 @@ def user_turn(text: str, image: Any) -> dict[str, Any]:
 class Place:
     """A place in a tree of text: the turns before the reply, the reply so far, its length in tokens and, where known, these (`ids`)."""
 
-    root: Handle
+    root: Handle | None
     turns: Turns
     text: str = ""
     tokens: int = 0
@@ -90,38 +95,40 @@ class Place:
 
 
 class Places:
-    """The open prompts of one model of a server, and the tree below each."""
+    """The open prompts of one model of a server, and the tree below each. May be used from any thread. `dialect`: whether the server knows
+    vLLM's fields."""
 
     def __init__(self, server: Server) -> None:
-        self.server, self.at = server, dict[Handle, Place]()
-        self._next = itertools.count(1)
+        self.server, self.at, self.dialect = server, dict[Handle, Place](), True
+        self._next, self._lock = itertools.count(1), threading.Lock()
 
     def open(self, turns: Sequence[Turns]) -> list[Opened]:
         """Roots. Each different prompt is sent once, for one token that is thrown away: so the server has read image and question before
         many ask at the same time, and says how long they are."""
         wanted = {repr(each): each for each in turns}
-        bodies = [
-            {"model": self.server.model, "messages": list(each), **_VLLM, "max_tokens": 1, "temperature": 0} for each in wanted.values()
-        ]
+        asked = {"model": self.server.model, "max_tokens": 1, "temperature": 0} | (_VLLM if self.dialect else {})
+        bodies = [{**asked, "messages": list(each)} for each in wanted.values()]
         sizes = dict(zip(wanted, self.server.ask("chat/completions", bodies, _size), strict=True))
         opened = []
         for each in turns:
-            handle, (tokens, ids) = next(self._next), sizes[repr(each)]
+            tokens, ids = sizes[repr(each)]
             shown = any(part["type"] == "image_url" for turn in each if isinstance(turn["content"], list) for part in turn["content"])
-            self.at[handle] = Place(handle, each, "", tokens, None if shown else ids)
-            opened.append(Opened(handle, tokens, int(shown)))
+            opened.append(Opened(self.add(Place(None, each, "", tokens, None if shown else ids)), tokens, int(shown)))
         return opened
 
     def add(self, place: Place) -> Handle:
-        """A handle for a new place."""
-        handle = next(self._next)
-        self.at[handle] = place
-        return handle
+        """A handle for a new place; one that has no root is its own."""
+        with self._lock:
+            handle = next(self._next)
+            self.at[handle] = place if place.root else replace(place, root=handle)
+            return handle
 
     def close(self, roots: Sequence[Handle]) -> None:
         """Forget these prompts and all that hangs below them."""
         gone = set(roots)
-        self.at = {handle: place for handle, place in self.at.items() if place.root not in gone}
+        with self._lock:
+            for handle in [handle for handle, place in self.at.items() if place.root in gone]:
+                del self.at[handle]
 
 
 @dataclass(frozen=True)

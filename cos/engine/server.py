@@ -93,7 +93,7 @@ class Server:
     def _choose(self, model: str) -> tuple[str, int | None]:
         """The model's name as it is served, and how many tokens it reads at most."""
         try:
-            reply = httpx.get(f"{self.url}/models", headers=self._headers, timeout=TIMEOUT, verify=self._checked)
+            reply = httpx.get(f"{self.url}/models", headers=self._headers, timeout=10.0, verify=self._checked)
         except (httpx.RequestError, httpx.InvalidURL) as problem:
             raise UserError(f"{self.url}: no server answers there ({_said(problem)}); start it, or mend the address") from None
         if reply.status_code in (401, 403):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cos.engine.remote import Place, Places, Turns, plain, plain_piece, user_turn
+from cos.engine.remote import PURE, Place, Places, Turns, plain, plain_piece, user_turn
 from cos.engine.server import Refused, Server
 from cos.errors import UserError
 from cos.protocols import Costs, Handle, Opened, Prompt, Scored, ToScore
@@ -106,7 +106,8 @@ class RemoteTagScorer(RemoteScorer):
     def _turns(self, prompts: Sequence[Prompt]) -> list[Turns]:
         asked = [_untagged(prompt.question) for prompt in prompts]
         looks = {i: user_turn(self.look, prompt.image) for i, prompt in enumerate(prompts) if self.look and prompt.image is not None}
-        bodies = [{"model": self.server.model, "messages": [turn], "max_tokens": LOOK_TOKENS, "temperature": 0} for turn in looks.values()]
+        asking = {"model": self.server.model, "max_tokens": LOOK_TOKENS, "temperature": 0, **PURE}
+        bodies = [{**asking, "messages": [turn]} for turn in looks.values()]
         seen = dict(zip(looks, self.server.ask("chat/completions", bodies, _text_of), strict=True))
         return [
             (looks[i], {"role": "assistant", "content": _untagged(seen[i])}, user_turn(text, None))
@@ -141,12 +142,13 @@ class RemoteJudge(RemoteScorer):
         super().__init__(server, f"judge:{server.name}")
         known = server.tokens(["Yes", "yes", "No", "no", ASKED])
         self._yes, self._no = ([], []) if known is None else ([ids[0] for ids in known[i : i + 2]] for i in (0, 2))
-        self._asked = len(known[4]) if known else 0
+        self._asked, self._places.dialect = len(known[4]) if known else 0, known is not None
         self._counts = not set(self._yes) & set(self._no)
         """Whether log-probabilities are worth asking for."""
 
     def _turns(self, prompts: Sequence[Prompt]) -> list[Turns]:
-        return [(user_turn(OPENING.format(question=plain(prompt.question)), prompt.image),) for prompt in prompts]
+        named = self._places.dialect  # a server that is not vLLM may refuse fields that it does not know
+        return [(user_turn(OPENING.format(question=plain(prompt.question)), prompt.image, named=named),) for prompt in prompts]
 
     def _text(self, piece: str) -> str:
         return "\n" + plain(plain_text(piece))

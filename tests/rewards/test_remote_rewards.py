@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from loopback import Served, serving
+from PIL import Image
 
 from cos.chain import Chain, Step
 from cos.engine.server import Server
@@ -86,11 +87,12 @@ def test_a_judge_by_log_probabilities_or_by_verdicts(content: list[str], chances
     with serving(scripted(content, chances)) as server:
         client = Server(server.name)
         judge = RemoteJudge(client)
-        (root,) = judge.open([Prompt("Is <image> red?")])
+        (root,) = judge.open([Prompt("Is <image> red?", Image.new("RGB", (8, 8)))])
         (scored,) = judge.score([ToScore(root.handle, tuple(CHAIN[:2]))])
         client.close()
     assert scored.rewards == pytest.approx((expected, expected), abs=1e-3)
     asked = str(server.seen[-1][1]["messages"])
+    assert all("return_token_ids" not in body and "uuid" not in str(body) for _, body in server.seen)  # not vLLM: no fields of its own
     assert "<image>" not in asked and "There is a red bar" in asked and "<|" not in asked
 
 
