@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Served, serving
+from PIL import Image
 
+from cos.__main__ import main
 from cos.chain import Chain, Step
 from cos.engine.remote import RemotePolicy, plain, plain_piece
 from cos.engine.server import Server
@@ -18,6 +22,7 @@ from cos.engine.torch_engine import TorchPolicy
 from cos.errors import UserError
 from cos.label import speaker, verdicts
 from cos.models import embedded
+from cos.models.scripted import ScriptedScorer
 from cos.models.vlm import VLM, load
 from cos.problems import draw, problems
 from cos.protocols import Draw, Piece, Policy, Prompt, ToRead
@@ -138,10 +143,29 @@ def test_a_whole_chain_is_cut_into_its_pieces_and_at_the_limits() -> None:
         assert not policy._places.at
 
 
-def test_a_search_runs_on_a_server() -> None:
+def tenth(fault: str) -> Callable[[int, str], str]:
+    return lambda number, path: fault if number % 10 == 0 else ""
+
+
+def test_a_search_is_the_same_on_a_server_that_drops_every_tenth_request_and_babbles() -> None:
+    traces = []
+    for fault in ("", "drop", "malformed"):
+        with serving(scripted, fault=tenth(fault)) as server:
+            policy = RemotePolicy(Server(server.name, first_wait=0.01))
+            trace = solve(Prompt("How many?"), policy, ScriptedScorer(), "step_beam", Settings(n=4, width=4))
+            traces.append([(node.path, node.text, node.tokens, node.reward) for node in trace.nodes])
+            assert trace.answer in {"0", "1", "2", "3"} and trace.meter.policy_prefill == 9 and server.count > 30
+    assert traces[0] == traces[1] == traces[2]
+
+
+def test_a_server_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    words = ["How many?", "--method", "vote", "--n", "2", "--json", "--reward", "scripted"]
     with serving(scripted) as server:
-        trace = solve(Prompt("How many?"), RemotePolicy(Server(server.name)), None, "vote", Settings(n=3))
-        assert trace.answer in {"0", "1", "2"} and trace.meter.policy_prefill == 9
+        assert main(["solve", str(tmp_path / "a.png"), *words, "--policy", server.name]) == 0
+        assert json.loads(capsys.readouterr().out)["answer"] in {"0", "1"}
+    assert main(["solve", str(tmp_path / "a.png"), *words, "--policy", server.name]) == 2
+    assert capsys.readouterr().err.strip().count("\n") == 0
 
 
 def test_a_servers_model_without_chains_can_still_speak() -> None:
