@@ -214,9 +214,7 @@ def test_another_threshold_or_aggregator_needs_no_new_run(asked: dict[str, Any])
     frames_of(handlers.solve(**asked | {"reward": "scripted"}))
     assert "⚑" not in "".join(handlers.look(0.0, "cos", visitor("a"))[:3])
     shown = handlers.look(1.0, "min", visitor("a"))
-    assert (
-        "⚑ first step under 1.00" in shown[0] and "min <b>" in shown[1] and "chosen by min; the run itself, by cos, " in shown[1]
-    )
+    assert "⚑ first step under 1.00" in shown[0] and "min <b>" in shown[1] and "chosen by min; the run itself, by cos, " in shown[1]
     assert handlers.look(1.0, "min", visitor("stranger")) == [gr.skip()] * PANELS
 
 
