@@ -81,6 +81,7 @@ def test_what_has_come_is_kept_and_not_asked_for_again() -> None:
 def test_an_interrupt_breaks_off_what_is_on_the_way() -> None:
     main = threading.main_thread().ident
     assert main is not None
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background of a shell starts with it ignored
 
     def interrupt() -> None:
         while not server.seen:
@@ -94,6 +95,7 @@ def test_an_interrupt_breaks_off_what_is_on_the_way() -> None:
             client.ask("double", BODIES[:1], read)
         assert server.broken_off.wait(20)  # the server sees the line closed
         client.close()
+    signal.signal(signal.SIGINT, before)
 
 
 def test_one_clear_line_where_there_is_no_server_or_no_such_model() -> None:
