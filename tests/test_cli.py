@@ -84,7 +84,7 @@ def test_the_list_of_verbs(capsys: Captured) -> None:
         (f"solve {PICTURE} Q --method magic", "invalid choice: 'magic'"),
         (f"solve {PICTURE} Q --aggregator best", "no aggregator is called 'best'"),
         (f"solve {PICTURE} Q --policy nonsense", "policy nonsense: no such folder"),
-        (f"solve {PICTURE} Q --policy http://localhost:1/v1#m", "not in this version"),
+        (f"solve {PICTURE} Q --policy http://localhost:1/v1#m", "no server answers there"),
         (f"solve {PICTURE} Q --policy scripted --reward oracle", "the reward oracle"),
         (f"solve {PICTURE} Q --trace /dev/null/t.json --policy scripted --reward scripted", "/dev/null"),
         (f"solve {PICTURE} Q --nn 3", "unrecognized arguments: --nn 3"),
