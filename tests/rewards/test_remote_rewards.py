@@ -30,7 +30,9 @@ PAIRS: list[tuple[Callable[[VLM], Scorer], Callable[[Server], RemoteScorer]]] = 
 
 @pytest.fixture(scope="module")
 def vlm() -> VLM:
-    return load(embedded.path("reward"))
+    found = load(embedded.path("reward"))
+    found.look = LOOK  # it need not have learned to
+    return found
 
 
 @pytest.mark.parametrize(("here", "there"), PAIRS, ids=["step tag", "judge"])
