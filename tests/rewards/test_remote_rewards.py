@@ -17,22 +17,20 @@ from cos.models.vlm import VLM, load
 from cos.problems import draw, problems
 from cos.protocols import Prompt, Scorer, ToScore
 from cos.rewards.judge import JudgeScorer
-from cos.rewards.remote import LOOK, RemoteJudge, RemoteScorer, RemoteTagScorer
+from cos.rewards.remote import RemoteJudge, RemoteScorer, RemoteTagScorer
 from cos.rewards.step_tag import StepTagScorer
 from cos.template import BAD, GOOD, TAG, TAG_TOKENS, pieces
 
 CHAIN = pieces(Chain((Step("Look", "There is a red bar", "it is seen"), Step("Say", "It is 7 high", "as read")), "7"))
 PAIRS: list[tuple[Callable[[VLM], Scorer], Callable[[Server], RemoteScorer]]] = [
-    (StepTagScorer, lambda server: RemoteTagScorer(server, LOOK)),
+    (StepTagScorer, RemoteTagScorer),
     (JudgeScorer, RemoteJudge),
 ]
 
 
 @pytest.fixture(scope="module")
 def vlm() -> VLM:
-    found = load(embedded.path("reward"))
-    found.look = LOOK  # it need not have learned to
-    return found
+    return load(embedded.path("reward"))
 
 
 @pytest.mark.parametrize(("here", "there"), PAIRS, ids=["step tag", "judge"])
