@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,7 +15,7 @@ from cos.protocols import Handle, Opened, Prompt, Scored, ToScore
 from cos.rewards.calibrate import Calibration
 
 
-class ReadingScorer:
+class ReadingScorer(ABC):
     """`protocols.Scorer` on a VLM; a reward model says in `tokens` what it reads of a piece and in `rewards` what it makes of it.
 
     May be called from any thread; calls take turns. `forwards`: what really went through the model. `opening`: see `engine.prompts`.
@@ -28,13 +29,13 @@ class ReadingScorer:
         self.name, self.costs, self.forwards = name, reader.costs(), reader.forwards
         self._reader, self._prompts = reader, Prompts(reader, opening)
 
+    @abstractmethod
     def tokens(self, text: str) -> Sequence[int]:
         """What is read for one piece."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rewards(self, ask: Ask, hidden: torch.Tensor) -> tuple[float, ...]:
         """One reward a piece; hidden (tokens, width) are the states at all tokens of the ask's own pieces."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def open(self, prompts: Sequence[Prompt]) -> list[Opened]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -38,7 +39,7 @@ Chances = dict[str, float]
 """Token (its text, or `token_id:N`) -> log-probability."""
 
 
-class RemoteScorer:
+class RemoteScorer(ABC):
     """What both share: prompts, places, and one request a piece. A subclass says what is sent of a piece, and what it makes of it."""
 
     calibration: Calibration | None = None
@@ -74,15 +75,15 @@ class RemoteScorer:
             scored.append(Scored(tuple(rewards), tuple(handles), tuple(tokens)))
         return scored
 
-    def _turns(self, prompts: Sequence[Prompt]) -> list[Turns]:
-        raise NotImplementedError
+    @abstractmethod
+    def _turns(self, prompts: Sequence[Prompt]) -> list[Turns]: ...
 
-    def _text(self, piece: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _text(self, piece: str) -> str: ...
 
+    @abstractmethod
     def _judged(self, places: Sequence[Place]) -> list[tuple[float, int, int]]:
         """For each place: the reward, the prompt's tokens, and those of them that are no part of what comes after."""
-        raise NotImplementedError
 
     def _body(self, ids: Sequence[int]) -> dict[str, Any]:
         """A request for one token and the chances of some; `ids`: theirs, where they are known."""
