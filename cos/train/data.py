@@ -61,11 +61,11 @@ def _as(pixels: Pixels, dtype: torch.dtype) -> Pixels:
 class Example:
     """One row to learn from: ids, for each position the id to be predicted AT it or IGNORE (already shifted), and at the reward model's
     tags a target in [0, 1] (`tags`: position -> target; unlabelled tags are absent; `pieces`: the piece of the chain before each). `hints`:
-    such targets at single words."""
+    such targets at single words. `picture`: its number; None where no picture is shown."""
 
     ids: list[int]
     targets: list[int]
-    picture: int
+    picture: int | None
     tags: tuple[tuple[int, float], ...] = ()
     hints: tuple[tuple[int, float], ...] = ()
     pieces: tuple[int, ...] = ()
@@ -127,7 +127,7 @@ def chain_ids(encoder: Encoder, chain: Chain) -> tuple[int, ...]:
     return tuple(token for piece in template.pieces(chain) for token in encoder.piece(piece))
 
 
-def supervised(encoder: Encoder, turns: Sequence[Turn], trained: Sequence[bool], picture: int, stand_in: str) -> Example:
+def supervised(encoder: Encoder, turns: Sequence[Turn], trained: Sequence[bool], picture: int | None, stand_in: str) -> Example:
     """Completion-only: the content of the turns in `trained`, and the end mark after each, are learned; everything else is read."""
     encoded = encoder.conversation(turns, stand_in)
     return Example(encoded.ids, written(encoder, encoded, trained), picture)
@@ -171,7 +171,8 @@ def collate(examples: Sequence[Example], pictures: Pictures, pad: int, shares: S
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
         targets[row, : len(example.ids)] = torch.tensor(example.targets)
-        shown.append(pictures[example.picture])
+        if example.picture is not None:
+            shown.append(pictures[example.picture])
     seen = [pixels for pixels in shown if pixels.inputs]
     tokens = sum(len(example.ids) for example in examples)
     tags, hints = Marks.of([example.tags for example in examples]), Marks.of([example.hints for example in examples])

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from cos import answers, problems, template
-from cos.chain import Chain, Problem, Sample, StepLabels
+from cos.chain import Chain, Problem, Sample, Step, StepLabels
 from cos.errors import UserError
 from cos.models.encode import Encoder, Turn
 from cos.models.vlm import LOOK, VLM
@@ -28,7 +28,7 @@ from cos.problems.landmarks import landmarks
 from cos.store import read
 from cos.train import siblings
 from cos.train.data import Batch, Example, Marks, Pictures, batches, point_out, written
-from cos.train.drills import drill
+from cos.train.drills import computing, reading
 from cos.train.files import FileRow, read_rows
 from cos.train.look import descriptions, looked, room
 from cos.train.loop import Schedule, start, train
@@ -50,6 +50,11 @@ class Mix:
     """Share of all examples that are given another picture, and labelled by what that one shows."""
     drills: float = 0.0
     """Share of all examples that are reading drills instead (`cos.train.drills`): for a model that starts from nothing."""
+    sums: float = 0.0
+    """Share of all examples that are computing drills instead (`cos.train.drills`), likewise."""
+    unseen: float = 0.0
+    """Share of all examples that are chains without the picture instead, right or made wrong after the reading: what is read is taken as it
+    is, and only what is made of it is labelled."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ def labelled_example(
     turns: Sequence[Turn],
     chain: Chain,
     marks: StepLabels,
-    picture: int,
+    picture: int | None,
     stand_in: str,
     reference: Chain | None = None,
     *,
@@ -188,8 +193,13 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     number = index % len(drawn)
     problem = drawn[number]
     stand_in = "" if config.blind else vlm.encoder.stand_in(*problems.SIZE)
-    if config.mix.drills and rng.random() < config.mix.drills and facts(problem):
-        return drill(vlm.encoder, vlm.look or LOOK, problem, number, stand_in, rng)
+    sort = rng.random()
+    if sort < config.mix.drills and facts(problem):
+        return reading(vlm.encoder, vlm.look or LOOK, problem, number, stand_in, rng)
+    if config.mix.drills <= sort < config.mix.drills + config.mix.sums:
+        return computing(vlm.encoder, rng)
+    if 0 <= sort - config.mix.drills - config.mix.sums < config.mix.unseen and facts(problem):
+        return unseen_example(vlm.encoder, problem, rng)
     chain = problems.chain(problem, rng)
     kind = rng.random()
     if kind < config.mix.sampled and problem.id in pool:
@@ -206,6 +216,22 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     known = _reference(problem, rng) if config.hints else None
     example = labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, stand_in, known)
     return point_out(vlm.encoder, example, landmarks(drawn[shown]), rng) if config.point_out else example
+
+
+def unseen_example(encoder: Encoder, problem: Problem, rng: random.Random) -> Example:
+    """A chain without its picture: nothing can be said of the steps that read it, and of the others what follows from those."""
+    chain = right = problems.chain(problem, rng)
+    if rng.random() < 0.7:
+        tries = (problems.corrupt(problem, right, rng) for _ in range(6))
+        chain = next((wrong for wrong in tries if _readings(problem, wrong) == _readings(problem, right)), right)
+    marks = labels(problem, chain)
+    steps = tuple(None if problems.check(problem, s).kind == "see" else label for s, label in zip(chain.steps, marks.steps, strict=True))
+    turns = [Turn("user", problem.question)]
+    return labelled_example(encoder, turns, chain, replace(marks, steps=steps), None, "", right, describe=False)
+
+
+def _readings(problem: Problem, chain: Chain) -> list[Step]:
+    return [step for step in chain.steps if problems.check(problem, step).kind == "see"]
 
 
 def _reference(problem: Problem, rng: random.Random) -> Chain | None:

@@ -17,8 +17,10 @@ from cos import problems
 from cos.chain import Problem
 from cos.models.encode import Turn
 from cos.models.vlm import LOOK, VLM
+from cos.problems.facts import facts
 from cos.problems.landmarks import landmarks
 from cos.train.data import IGNORE, Batch, Example, Pictures, batches, chain_ids, point_out, supervised
+from cos.train.drills import computing, reading
 from cos.train.files import read_rows
 from cos.train.loop import Schedule, start, train
 from cos.train.report import Report
@@ -36,6 +38,10 @@ class Config:
     """Set and split -> number of problems; read where `data` is empty."""
     look: float = 0.0
     """Share of the worlds' examples that ask for a description of the picture instead of a chain."""
+    drills: float = 0.0
+    """Share of the worlds' examples that are reading drills instead (`cos.train.drills`)."""
+    sums: float = 0.0
+    """Share of the worlds' examples that are computing drills instead."""
     point_out: bool = False
     """Whether image tokens are trained too, to say what lies in their part of the picture (worlds only)."""
     weights: Weights = field(default_factory=Weights)
@@ -112,10 +118,16 @@ def _from_file(vlm: VLM, config: Config) -> Source:
 def world_example(vlm: VLM, problem: Problem, index: int, count: int, config: Config) -> Example:
     """A description or a right chain for one problem; which, and in which words, changes from epoch to epoch (`index` // `count`)."""
     rng = random.Random(f"sft/{config.seed}/{index}")
-    if rng.random() < config.look:
+    stand_in, sort = vlm.encoder.stand_in(*problems.SIZE), rng.random()
+    if sort > 1 - config.sums:
+        return computing(vlm.encoder, rng, wrong=0.0)
+    if sort > 1 - config.sums - config.drills and facts(problem):
+        example = reading(vlm.encoder, LOOK, problem, index % count, stand_in, rng, wrong=0.0)
+        return point_out(vlm.encoder, example, landmarks(problem), rng) if config.point_out else example
+    if sort < config.look:
         turns = [Turn("user", LOOK, image=True), Turn("assistant", problems.describe(problem))]
     else:
         chain = chain_ids(vlm.encoder, problems.chain(problem, rng))
         turns = [Turn("user", problem.question, image=True), Turn("assistant", chain)]
-    example = supervised(vlm.encoder, turns, (False, True), index % count, vlm.encoder.stand_in(*problems.SIZE))
+    example = supervised(vlm.encoder, turns, (False, True), index % count, stand_in)
     return point_out(vlm.encoder, example, landmarks(problem), rng) if config.point_out else example

@@ -12,8 +12,10 @@ from cos.chain import Step
 from cos.models import embedded
 from cos.models.encode import Encoder
 from cos.problems.facts import facts
+from cos.problems.sums import sums
 from cos.train.data import IGNORE
-from cos.train.drills import SHORT, WRONG, drill
+from cos.train.drills import SHORT, WRONG, computing, reading
+from cos.train.prm import labels, unseen_example
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_targets_are_the_truth_and_hints_say_whether_it_stands_there(encoder: En
     labels = []
     for index, problem in enumerate(problems.problems(f"{world}:train", 8)):
         stand_in = encoder.stand_in(*problems.SIZE)
-        row = drill(encoder, "Look.", problem, index, stand_in, random.Random(index), short)
+        row = reading(encoder, "Look.", problem, index, stand_in, random.Random(index), short=short)
         told = {fact.key: fact.values for fact in facts(problem)}
         true = [target for target in row.targets if target != IGNORE]
         said = [row.ids[at + 1] for at, target in enumerate(row.targets) if target != IGNORE]
@@ -53,3 +55,54 @@ def test_targets_are_the_truth_and_hints_say_whether_it_stands_there(encoder: En
         labels += [label for _, label in row.hints]
     assert 0.3 < sum(labels) / len(labels) < 0.85  # about 1 - WRONG of them are true
     assert 0 < WRONG < 1 and 0 < SHORT < 1
+
+
+def _true(opening: str) -> str:
+    """What follows a sum's opening, worked out from its words."""
+    numbers = [int(number) for number in re.findall(r"\d+", opening)]
+    if "=" in opening:
+        return str(numbers[0] + numbers[1] if "+" in opening else numbers[0] - numbers[1])
+    if opening.startswith("The "):
+        return str(max(numbers) if "largest" in opening else min(numbers))
+    line, *rest = numbers
+    return str(sum(number > line if opening.startswith("Above") else number < line for number in rest))
+
+
+def test_sums_are_right_and_what_they_are_taken_for_is_wrong() -> None:
+    kinds = set()
+    for one in sums(random.Random(0), 600):
+        kinds.add(re.sub(r"\d+|, | and ", "", one.opening))
+        if one.opening.endswith("is") and not one.opening.startswith("The "):
+            a, b = int(one.opening.split()[0]), int(one.result.split()[-1])
+            assert one.result == f"{'more than' if a > b else 'less than' if a < b else 'equal to'} {b}"
+        else:
+            assert one.result == _true(one.opening), one
+        assert one.others and one.result not in one.others
+    assert len(kinds) == 7  # +, -, is, the largest, the smallest, above, below
+
+
+def test_a_computing_drill_has_no_picture_and_hints_say_what_is_wrong(encoder: Encoder) -> None:
+    row = computing(encoder, random.Random(3), count=40)
+    assert row.picture is None and encoder.image_id not in row.ids
+    true = {at + 1: target for at, target in enumerate(row.targets) if target != IGNORE}
+    assert len(row.hints) == 40 and dict(row.hints).keys() == true.keys()
+    for at, label in row.hints:
+        assert label == float(row.ids[at] == true[at])
+    assert 0.3 < sum(label for _, label in row.hints) / 40 < 0.9
+    assert all(label == 1 for _, label in computing(encoder, random.Random(3), wrong=0.0).hints)
+
+
+@pytest.mark.parametrize("world", ["charts", "scenes", "digits"])
+def test_a_chain_without_its_picture_is_judged_by_what_it_makes_of_its_readings(encoder: Encoder, world: str) -> None:
+    wrong = 0
+    for index, problem in enumerate(problems.problems(f"{world}:train", 12)):
+        row = unseen_example(encoder, problem, random.Random(index))
+        right = problems.chain(problem, random.Random(index))
+        reads = [problems.check(problem, step).kind == "see" for step in right.steps]
+        assert row.picture is None and encoder.image_id not in row.ids
+        assert len(row.tags) == reads.count(False) + 1  # the answer too
+        first = reads.index(False) if False in reads else len(reads)
+        assert [at for at, token in enumerate(row.ids) if token == encoder.tag_id].index(row.tags[0][0]) == first
+        assert set(labels(problem, right).steps) == {1.0}
+        wrong += any(label == 0 for _, label in row.tags)
+    assert 2 <= wrong <= 11
