@@ -113,13 +113,13 @@ class _Round:
 
     def _sample(self) -> dict[str, Any]:
         wanted = _problems(self.config.worlds, self.config.seed + self.number - 1)
-        chains = _sampled(self.before, wanted, self.config.sampling, self.config.seed + self.number - 1, self.folder / "pool.jsonl")
+        chains = sampled(self.before, wanted, self.config.sampling, self.config.seed + self.number - 1, self.folder / "pool.jsonl")
         return {"sampled": _lengths(chains)}
 
     def _pair(self) -> dict[str, Any]:
         file = self.folder / "pairs.jsonl"
         if not file.exists():
-            write(file, "preference", (pair.to_json() for own in self._scored() for pair in pairs(own, self.config.pairing, _grade)))
+            write(file, "preference", (pair.to_json() for own in self._scored() for pair in pairs(own, self.config.pairing, is_right)))
         rows = list(read(file, "preference", dict))
         if not rows:
             raise UserError(f"round {self.number}: no two chains of a problem differ in score by more than {self.config.pairing.threshold}")
@@ -143,9 +143,9 @@ class _Round:
     @cached_property
     def _labeller(self) -> Callable[[Sequence[Sample]], list[Labelled]]:
         if self.config.reward == "oracle" or self.config.pairing.aggregator == OUTCOME:
-            return partial(by_truth, check=_check, grade=_grade)
+            return partial(by_truth, check=label_of, grade=is_right)
         scorer: Scorer = load_scorer(self.config.reward)
-        return lambda block: by_reward(scorer, block, _picture)
+        return lambda block: by_reward(scorer, block, picture_of)
 
     def _train(self) -> dict[str, Any]:
         config = self.config
@@ -169,18 +169,18 @@ def _validated(name: str, config: Config, folder: Path) -> dict[str, Any]:
     """Greedy accuracy with Wilson's 95 % interval, and how long the chains are."""
     wanted = _problems(config.validation, config.seed)
     greedy = Sampling(1, 0.0, 1.0, config.sampling.max_tokens, config.sampling.max_steps)
-    chains = _sampled(name, wanted, greedy, config.seed, folder / "greedy.jsonl")
-    right = sum(_grade(one.problem, one.chain.answer) for one in chains)
+    chains = sampled(name, wanted, greedy, config.seed, folder / "greedy.jsonl")
+    right = sum(is_right(one.problem, one.chain.answer) for one in chains)
     share, low, high = wilson(right, len(chains))
     return {"accuracy": share, "ci95": [low, high], "problems": len(chains), **_lengths(chains)}
 
 
-def _sampled(name: str, wanted: Sequence[Problem], how: Sampling, seed: int, file: Path) -> list[Sample]:
+def sampled(name: str, wanted: Sequence[Problem], how: Sampling, seed: int, file: Path) -> list[Sample]:
     """The chains that are in `file`, after those that are missing there were drawn."""
     with Log(file, "pool", key="id") as log:
         left = [problem for problem in wanted if any(f"{problem.id}/{number}" not in log.done for number in range(how.n))]
         if left:
-            for own in samples(load_policy(name), left, _picture, how, seed, BLOCK):
+            for own in samples(load_policy(name), left, picture_of, how, seed, BLOCK):
                 log.add(*(sample.to_json() for sample in own if sample.id not in log.done))
     return list(read(file, "pool", Sample.from_json))
 
@@ -199,15 +199,18 @@ def _problems(worlds: dict[str, int], seed: int) -> list[Problem]:
     return [problem for spec, count in worlds.items() for problem in problems(spec, count, seed)]
 
 
-def _picture(problem: Problem) -> Any:
+def picture_of(problem: Problem) -> Any:
+    """The picture of a world's own problem, or of a file below the current folder."""
     return problem_files.picture(problem, ".")
 
 
-def _grade(problem: Problem, answer: str | None) -> bool:
+def is_right(problem: Problem, answer: str | None) -> bool:
+    """Whether an answer is right by the rule of the problem's own set."""
     return grade(problem, answer).right
 
 
-def _check(problem: Problem, step: Step) -> float | None:
+def label_of(problem: Problem, step: Step) -> float | None:
+    """What the truth says of a step: 1 right, 0 wrong, None where it claims nothing."""
     verdict = check(problem, step).label
     return None if verdict is None else float(verdict)
 

@@ -104,6 +104,11 @@ def _value(kind: Any, value: Any, where: str, default: Any) -> Any:
         if not isinstance(value, dict):
             raise UserError(f"{where} is {value!r}; names and values are needed")
         return {str(key): _value(of, item, f"{where}: {key}", None) for key, item in value.items()}
+    if typing.get_origin(kind) is tuple:
+        of = typing.get_args(kind)[0]
+        if not isinstance(value, list):
+            raise UserError(f"{where} is {value!r}; a list is needed")
+        return tuple(_value(of, item, where, None) for item in value)
     if typing.get_origin(kind) is Literal:
         if value in typing.get_args(kind):
             return value
