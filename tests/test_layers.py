@@ -45,7 +45,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cos.rounds",
     ),
     "wiring": ("cos.__main__", "cos.commands"),
-    "pictures": ("workbench.plots", "workbench.render"),
+    "pictures": ("workbench.plots", "workbench.trees", "workbench.render"),
     "app": ("workbench", "app"),
 }
 """Longest prefix wins, so `workbench.plots` is a picture and any other `workbench` module belongs to the app."""

@@ -30,8 +30,8 @@ def reward_by_step(traces: Mapping[str, SearchTrace], threshold: float = 0.5, *,
         figure.add_scatter(
             x=[node.depth for node in line],
             y=[node.reward for node in line],
-            text=[_plain(node.name if node.is_step else f"answer {node.answer}") for node in line],
-            name=_plain(name.replace("_", " ")),
+            text=[plain(node.name if node.is_step else f"answer {node.answer}") for node in line],
+            name=plain(name.replace("_", " ")),
             mode="lines+markers",
             hovertemplate="%{text}: %{y:.3f}<extra>%{fullData.name}</extra>",
             **_look(index),
@@ -62,7 +62,7 @@ def accuracy_by_cost(rows: Iterable[Mapping[str, Any]], cost: str = "tokens", *,
             x=[row[cost] for row in points],
             y=shares,
             error_y=error,
-            name=_plain(method.replace("_", " ")),
+            name=plain(method.replace("_", " ")),
             mode="lines+markers",
             **_look(index),
         )
@@ -113,7 +113,7 @@ def _look(index: int) -> dict[str, Any]:
     return {"line": {"color": colour, "width": 2}, "marker": {"color": colour, "symbol": symbol, "size": 8}}
 
 
-def _plain(text: str | None) -> str:
+def plain(text: str | None) -> str:
     """Plotly reads a little HTML in labels (links, line breaks): no text may open a tag."""
     return (text or "").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -141,7 +141,7 @@ def auc_by_group(groups: Mapping[str, Mapping[str, Mapping[str, Any]]], *, dark:
     figure = make_subplots(cols=max(1, len(groups)), shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=[f"by {n}" for n in groups])
     for column, rows in enumerate(groups.values(), start=1):
         figure.add_bar(
-            x=[_plain(name) for name in rows],
+            x=[plain(name) for name in rows],
             y=[row["auc"] for row in rows.values()],
             text=[f"{row['steps']} steps" for row in rows.values()],
             textposition="none",
