@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cos.search.trace import SearchTrace
+from workbench.render.cards import KINDS
 
 PALETTE = ("#0f766e", "#c2410c", "#4f6bb0", "#a07c1c", "#8b4a86", "#4d7c3a", "#64748b")
 """One colour a method, of unlike lightness."""
@@ -155,3 +156,41 @@ def auc_by_group(groups: Mapping[str, Mapping[str, Mapping[str, Any]]], *, dark:
     figure.update_xaxes(type="category")
     figure.update_yaxes(range=[0, 1.02])
     return styled(figure, dark=dark, height=300).update_layout(margin={"t": 32, "r": 40, "b": 64})
+
+
+def cost_by_kind(traces: Mapping[str, SearchTrace], *, dark: bool = False) -> go.Figure:
+    """What each search cost in token-forwards, by kind: what policy and reward model had to read, what was written, what was judged."""
+    figure = go.Figure()
+    names = [plain(name.replace("_", " ")) for name in traces]
+    for (kind, says), tone in zip(KINDS, ("#9db8c9", "#2f6f96", "#d9c08a", "#a8741a"), strict=True):
+        counts = [getattr(trace.meter, kind) for trace in traces.values()]
+        figure.add_bar(y=names, x=counts, name=says, orientation="h", marker_color=tone, hovertemplate="%{y}: %{x:,} %{fullData.name}")
+    figure.update_xaxes(title="token-forwards")
+    figure.update_yaxes(autorange="reversed")
+    return styled(figure, dark=dark, height=110 + 24 * len(names)).update_layout(barmode="stack", margin={"l": 110})
+
+
+def differences(pairs: Sequence[Mapping[str, Any]], *, dark: bool = False) -> go.Figure:
+    """Each method less its reference, in points of accuracy with the 95 % interval: rows of a summary's `paired` (`cos.summary`).
+
+    Filled where p by Holm is below 0.05.
+    """
+    figure = go.Figure()
+    sure = ["circle" if pair["p_holm"] < 0.05 else "circle-open" for pair in pairs]
+    figure.add_scatter(
+        x=[pair["difference"] for pair in pairs],
+        y=[plain(f"{pair['ours']} - {pair['theirs']}".replace("_", " ")) for pair in pairs],
+        error_x={
+            "array": [pair["ci95"][1] - pair["difference"] for pair in pairs],
+            "arrayminus": [pair["difference"] - pair["ci95"][0] for pair in pairs],
+            "thickness": 1.5,
+        },
+        text=[f"p {pair['p_holm']:.2g}" for pair in pairs],
+        mode="markers",
+        marker={"symbol": sure, "size": 10, "color": PALETTE[0]},
+        hovertemplate="%{y}: %{x:+.1%}, %{text}<extra></extra>",
+    )
+    figure.add_vline(x=0, line={"width": 1, "color": "#8a8f8c"})
+    figure.update_xaxes(title="difference in accuracy", tickformat="+.0%")
+    figure.update_yaxes(autorange="reversed")
+    return styled(figure, dark=dark, height=100 + 28 * len(pairs)).update_layout(margin={"l": 210})

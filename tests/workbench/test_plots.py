@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cos.search.trace import SearchTrace
-from workbench.plots import accuracy_by_cost, accuracy_curves, reward_by_step
+from workbench.plots import accuracy_by_cost, accuracy_curves, cost_by_kind, differences, reward_by_step
 
 
 def trace_with(rewards: list[float], name: str = "Read") -> SearchTrace:
@@ -62,3 +62,27 @@ def test_curves_over_n_and_over_flops_show_the_same_points() -> None:
         ("pass@N", [1, 4, 16], [0.3, 0.6, 0.9], "x"),
     ]
     assert [line.showlegend for line in lines[:3]] == [True, True, False]
+
+
+def test_costs_are_stacked_by_kind() -> None:
+    trace = trace_with([0.5, 0.5])
+    trace.meter.policy_decode, trace.meter.reward_step = 70, 30
+    figure = cost_by_kind({"step_beam": trace, "none": SearchTrace()})
+    assert {bar.name: list(bar.x) for bar in figure.data} == {
+        "policy reads": [0, 0],
+        "policy writes": [70, 0],
+        "reward reads": [0, 0],
+        "reward judges": [30, 0],
+    }
+    assert figure.layout.barmode == "stack" and list(figure.data[0].y) == ["step beam", "none"]
+
+
+def test_differences_carry_their_intervals_and_what_is_sure_is_filled() -> None:
+    pairs = [
+        {"ours": "step_beam", "theirs": "vote", "difference": 0.1, "ci95": [0.04, 0.2], "p_holm": 0.01},
+        {"ours": "best_of_n", "theirs": "vote", "difference": -0.02, "ci95": [-0.1, 0.05], "p_holm": 0.6},
+    ]
+    (points,) = differences(pairs).data
+    assert list(points.x) == [0.1, -0.02] and list(points.y) == ["step beam - vote", "best of n - vote"]
+    assert points.error_x.array == pytest.approx((0.1, 0.07)) and points.error_x.arrayminus == pytest.approx((0.06, 0.08))
+    assert list(points.marker.symbol) == ["circle", "circle-open"]

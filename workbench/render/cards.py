@@ -14,12 +14,13 @@ from workbench.render.tree import tree_svg
 
 LONGEST = 2000
 """Characters of one field on a card; a step that runs on is cut for the eye, never in the trace."""
-_KINDS = (
+KINDS = (
     ("policy_prefill", "policy reads"),
     ("policy_decode", "policy writes"),
     ("reward_prefill", "reward reads"),
     ("reward_step", "reward judges"),
 )
+"""Counters of a meter, and what they are called in cards and figures."""
 _PHASES = {"answered": "done", "no_answer": "no answer", "failed": "failed", "stopped": "stopped"}
 _MOST_ANSWERS = 5
 _GAP = "\n\n"
@@ -242,7 +243,7 @@ def _long(text: str | None) -> str:
 def _cost(trace: SearchTrace, most_tokens: int) -> str:
     meter = trace.meter
     whole = max(most_tokens, meter.tokens, 1)
-    parts = [(kind, label, getattr(meter, kind)) for kind, label in _KINDS]
+    parts = [(kind, label, getattr(meter, kind)) for kind, label in KINDS]
     bar = "".join(
         f'<i class="{kind}" style="width:{100 * number / whole:.2f}%" title="{label} {number:,}"></i>' for kind, label, number in parts
     )
