@@ -3,11 +3,12 @@
 #   make test       everything: lint, types, unit, browser, notebooks
 #   make check      the quick part: lint, types, unit
 #   make models     train the embedded models again from their recipes
-#   make notebooks  run all notebooks and keep their outputs
+#   make notebooks  run all notebooks and keep their outputs; one: BOOKS=notebooks/01_steps.ipynb
 #   make pictures   make the pictures of the documentation again
 PY := .venv/bin/python
 CODE := $(wildcard cos workbench app.py tools tests benchmarks)
 TYPED := $(wildcard cos workbench app.py)
+BOOKS := $(wildcard notebooks/*.ipynb)
 QUICK := not browser and not notebook
 TIMED = start=$$(date +%s); $(1); status=$$?; echo "$(2): $$(($$(date +%s) - start)) s"; exit $$status
 
@@ -39,7 +40,7 @@ models: .venv/.set-up
 	sh tools/train_embedded.sh
 
 notebooks: .venv/.set-up
-	@for book in notebooks/*.ipynb; do [ ! -e "$$book" ] || $(PY) -m jupyter nbconvert --to notebook --execute --inplace "$$book" || exit 1; done
+	$(PY) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=1200 $(BOOKS)
 
 pictures: .venv/.set-up
 	sh tools/pictures.sh

@@ -34,6 +34,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cos.loading",
         "cos.evaluate",
         "cos.bench",
+        "cos.plan",
         "cos.clocked",
         "cos.pool",
         "cos.truths",
@@ -45,7 +46,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cos.rounds",
     ),
     "wiring": ("cos.__main__", "cos.commands"),
-    "pictures": ("workbench.plots", "workbench.trees", "workbench.render"),
+    "pictures": (
+        "workbench.plots",
+        "workbench.measured",
+        "workbench.figures",
+        "workbench.trees",
+        "workbench.render",
+        "workbench.notebooks",
+    ),
     "app": ("workbench", "app"),
 }
 """Longest prefix wins, so `workbench.plots` is a picture and any other `workbench` module belongs to the app."""
@@ -70,6 +78,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "pictures": ("cos.chain", "cos.scores", "cos.metrics", "cos.search.trace"),
     "wiring": (
         "workbench.plots",
+        "workbench.measured",
         "workbench.render",
     ),  # a figure is drawn in one place, for the app, the notebooks and what a verb leaves in its folder
 }

@@ -1,0 +1,47 @@
+"""How figures are shown in notebooks: alive in JupyterLab, and as a picture beside it for pages that run no script, such as GitHub's.
+
+show_figures(pictures=not FAST)      # in a notebook's first cell; from then on a figure at a cell's end shows as it should
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import plotly.io as pio
+from plotly.io.base_renderers import MimetypeRenderer, PlotlyRenderer, PngRenderer
+
+WIDTH, SCALE = 820, 1.5
+"""Of a picture: its width in the page, and how many dots each of its pixels has."""
+
+
+class _Page(MimetypeRenderer):
+    """Figures on white, since a page may be dark and the ink of `workbench.plots` is not."""
+
+    def __init__(self, pictures: bool) -> None:
+        self.pictures = pictures
+
+    def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, Any]:
+        fig_dict["layout"] |= {"paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff"}
+        shown: dict[str, Any] = PngRenderer(width=WIDTH, scale=SCALE).to_mimebundle(fig_dict) if self.pictures else {}
+        return PlotlyRenderer().to_mimebundle(fig_dict) | shown
+
+
+def show_figures(*, pictures: bool = True) -> None:
+    """Show every figure from here on alive; with `pictures` also as PNG, where kaleido and a Chrome are there to draw it. One Chrome is
+    started for all, and ends with the kernel."""
+    pictures = pictures and _can_draw()
+    if pictures:
+        import kaleido
+
+        kaleido.start_sync_server(silence_warnings=True)
+    pio.renderers["page"] = _Page(pictures)
+    pio.renderers.default = "page"
+
+
+def _can_draw() -> bool:
+    if importlib.util.find_spec("kaleido") is None:
+        return False
+    from choreographer import Chromium
+
+    return Chromium.find_browser(skip_local=False) is not None
