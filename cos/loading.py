@@ -6,7 +6,7 @@
 |---|---|---|
 | embedded | the small policy that ships with the package | its reward model |
 | scripted | a script without weights | a rule without weights |
-| a folder, or a Hub id `owner/name` | any vision-language model; one without the format tokens is prompted | a step-tag reward model |
+| a folder, or a Hub id `owner/name` or `owner/name@REVISION` | any model; one without the format tokens is prompted | a step-tag one |
 | prompted:MODEL | the model asked in its prompt for steps in plain text, whatever it was trained on | |
 | confidence, confidence:MODEL | | how likely the embedded policy, or MODEL, finds each step |
 | certainty, certainty:MODEL | | how far its next-token probabilities are from even (self-certainty) |
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
 from cos.errors import UserError
+from cos.models import hub
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.protocols import Policy, Scorer
 from cos.rewards import calibrate
@@ -84,15 +85,21 @@ def load_scorer(name: str) -> Scorer:
             "the reward oracle knows the worlds' own problems only: use it with cos eval or cos card --set charts:test, or take embedded"
         )
     kind, _, rest = name.partition(":")
-    if kind == "blend":
-        return BlendScorer([(weight, load_scorer(part)) for weight, part in parse_blend(rest)])
-    if kind == "outcome":
-        return OutcomeScorer(load_scorer(rest or "embedded"))
+    if kind in REWARDS:
+        return REWARDS[kind](rest)
     if is_server(name) or is_server(rest):
         return _remote_scorer("" if is_server(name) else kind, name if is_server(name) else rest)
     scorer = _read_scorer(kind, rest) if kind in _READ_ANOTHER_WAY else _read_scorer("", name)
     scorer.calibration = load_calibration(name)
     return scorer
+
+
+REWARDS: dict[str, Callable[[str], Scorer]] = {
+    "outcome": lambda rest: OutcomeScorer(load_scorer(rest or "embedded")),
+    "blend": lambda rest: BlendScorer([(weight, load_scorer(part)) for weight, part in parse_blend(rest)]),
+}
+"""Rewards that are no model's by themselves: KIND -> what makes one of the REST of `KIND:REST`. One of your own is one more entry
+(docs/extending.md)."""
 
 
 def _read_scorer(kind: str, model: str) -> ReadingScorer:
@@ -147,7 +154,7 @@ def load_vlm(name: str, role: Role) -> VLM:
         source = EMBEDDED / role
         if not source.is_dir():
             raise UserError(f"the embedded {role} model is missing ({source}); make models trains it, or take scripted")
-    elif not Path(name).is_dir() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+    elif not Path(name).is_dir() and not hub.split(name):
         raise UserError(f"{role} {name}: no such folder, and no name known here; take embedded, scripted, a folder or a Hub id owner/name")
     from transformers.utils import logging
 
@@ -157,8 +164,19 @@ def load_vlm(name: str, role: Role) -> VLM:
     return load(source, **HOW)
 
 
+def home(name: str, role: Role) -> Path | None:
+    """The folder with the weights of a model: the embedded one's, its own, or that of the Hub's cache, where it is fetched to; None for a
+    name of another kind. Raises UserError for what the Hub does not give."""
+    if name == "embedded":
+        return EMBEDDED / role
+    if Path(name).is_dir():
+        return Path(name)
+    return hub.fetch_model(name, code=bool(HOW.get("trust_remote_code"))) if hub.split(name) else None
+
+
 def fingerprint(name: str, role: Role) -> str:
-    """A name that changes with the weights, so that results of two trainings are not taken for one: the name and, for a folder, a hash."""
+    """A name that changes with the weights, so that results of two trainings are not taken for one: the name and, where it has a folder
+    (`home`), a hash."""
     kind, _, rest = name.partition(":")
     if kind == "blend":
         return " + ".join(f"{weight:g} x {fingerprint(part, role)}" for weight, part in parse_blend(rest))
@@ -166,8 +184,8 @@ def fingerprint(name: str, role: Role) -> str:
         return f"{kind} of {fingerprint(rest or 'embedded', _READ_ANOTHER_WAY.get(kind, role))}"
     if kind == "prompted":
         return f"{kind} {fingerprint(rest, role)}"
-    folder = EMBEDDED / role if name == "embedded" else Path(name)
-    if name in ("scripted", "oracle") or not folder.is_dir():
+    folder = None if name in ("scripted", "oracle") else home(name, role)
+    if folder is None or not folder.is_dir():
         return name
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*.safetensors")):
@@ -177,7 +195,7 @@ def fingerprint(name: str, role: Role) -> str:
 
 
 def calibration_file(reward: str) -> Path | None:
-    """Where the calibration of a reward model lies: beside its weights. None for a reward that has no folder of its own."""
+    """Where the calibration of a reward model is kept: beside its weights. None for a reward that has no folder of its own here."""
     name = reward.removeprefix("visualprm:")
     folder = EMBEDDED / "reward" if name == "embedded" else Path(name)
     return folder / calibrate.FILE if folder.is_dir() else None
@@ -185,7 +203,8 @@ def calibration_file(reward: str) -> Path | None:
 
 def load_calibration(reward: str) -> Calibration | None:
     """The calibration beside a reward model; None where there is none, or one of other weights (a warning says so)."""
-    file = calibration_file(reward)
+    folder = home(reward.removeprefix("visualprm:"), "reward")
+    file = None if folder is None else folder / calibrate.FILE
     if file is None or not file.is_file():
         return None
     found = Calibration.load(file)

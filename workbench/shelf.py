@@ -6,7 +6,6 @@ A model is a folder of safetensors, or a Hub repository. Its numbers are read fr
 from __future__ import annotations
 
 import os
-import re
 import resource
 import shlex
 import sys
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from cos.errors import UserError
 from cos.loading import EMBEDDED, HOW, Role, fingerprint, parse_blend
+from cos.models import hub
 from cos.models.vlm import NOTES
 
 MOST_BYTES = 6_000_000_000
@@ -29,7 +29,6 @@ LONGEST_CARD = 20_000
 OFFERED = 12
 """Names of one role that the app offers at most; beyond, nothing more is loaded."""
 _KINDS: dict[str, Role] = {"confidence": "policy", "certainty": "policy", "judge": "policy", "visualprm": "reward", "outcome": "reward"}
-_HUB = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
 _NO_WEIGHTS = ("scripted", "oracle")
 
 
@@ -57,7 +56,8 @@ def folder(name: str, role: Role) -> Path | None:
         return EMBEDDED / role
     if Path(model).is_dir():
         return Path(model)
-    found = try_to_load_from_cache(model, "config.json") if _HUB.fullmatch(model) else None
+    there = hub.split(model)
+    found = try_to_load_from_cache(there[0], "config.json", revision=there[1]) if there else None
     return Path(found).parent if isinstance(found, str) else None
 
 
@@ -166,10 +166,11 @@ def _size_here(home: Path) -> int:
 
 
 def _size_there(model: str) -> int:
-    if not _HUB.fullmatch(model):
-        raise UserError("There is no such folder, and this is no Hub id: those are owner/name.")
+    there = hub.split(model)
+    if there is None:
+        raise UserError("There is no such folder, and this is no Hub id: those are owner/name or owner/name@revision.")
     try:
-        about = HfApi().model_info(model, files_metadata=True, timeout=10)
+        about = HfApi().model_info(there[0], revision=there[1], files_metadata=True, timeout=10)
     except (HfHubHTTPError, HFValidationError, OSError) as problem:
         raise UserError(f"{model}: the Hub does not give it ({type(problem).__name__}).") from None
     except Exception as problem:  # the client's own errors of connection are of several libraries

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, BitsAndBytesConfig
 
 from cos.errors import UserError
+from cos.models import hub
 from cos.models.encode import Encoder, Pixels, merge
 from cos.models.families import family_of
 from cos.template import FORMAT_TOKENS, TAG_TOKENS
@@ -124,8 +125,8 @@ def load(
     bits: int | None = None,
     trust_remote_code: bool = False,
 ) -> VLM:
-    """A model from a folder or a Hub id. Safetensors only; remote code stays off unless asked for; float32 on CPU and bfloat16 on GPU
-    unless `dtype` says otherwise.
+    """A model from a folder or a Hub id (`cos.models.hub`). Safetensors only; remote code stays off unless asked for; float32 on CPU and
+    bfloat16 on GPU unless `dtype` says otherwise.
 
     `attention`: transformers' name of an implementation, for the vision tower and for trainings (the engine has its own); `bits`: 4 or 8,
     weights quantised by bitsandbytes. Raises UserError where there is no such model or its family is unknown.
@@ -134,18 +135,18 @@ def load(
     dtype = dtype or (torch.bfloat16 if device.startswith("cuda") else torch.float32)
     safe: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     how = {"dtype": dtype, "attn_implementation": attention} | (_quantised(bits, device) if bits else {})
+    folder = hub.fetch_model(str(source), code=trust_remote_code) if hub.split(str(source)) and not Path(source).is_dir() else Path(source)
     try:
-        config = AutoConfig.from_pretrained(source, **safe)
+        config = AutoConfig.from_pretrained(folder, **safe)
         family = family_of(config)
-        tokenizer = AutoTokenizer.from_pretrained(source, **safe)
-        own = {} if (Path(source) / NOTES).is_file() else dict(family.own)  # what we have saved is complete
-        images = AutoImageProcessor.from_pretrained(source, backend="pil", **own, **safe)
-        model = AutoModelForImageTextToText.from_pretrained(source, use_safetensors=True, **how, **safe)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
+        own = {} if (folder / NOTES).is_file() else dict(family.own)  # what we have saved is complete
+        images = AutoImageProcessor.from_pretrained(folder, backend="pil", **own, **safe)
+        model = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, **how, **safe)
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as problem:
         reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-        where = "" if Path(source).is_dir() else "no such folder here, and not had from the Hub: "
-        raise UserError(f"model {source}: can't be loaded ({where}{reason}); give a folder saved by save_pretrained or a Hub id") from None
-    notes = _notes(source)
+        raise UserError(f"model {source}: can't be loaded ({reason}); give a folder saved by save_pretrained or a Hub id") from None
+    notes = _notes(folder)
     model = model if bits else model.to(device)
     return VLM(model.eval(), encoder_of(model, tokenizer, images), str(source), notes.get("look"))
 
@@ -190,8 +191,8 @@ def add_tokens(vlm: VLM, *, tags: bool) -> int:
     return len(missing)
 
 
-def _notes(source: str | Path) -> dict[str, Any]:
-    path = Path(source) / NOTES
+def _notes(folder: Path) -> dict[str, Any]:
+    path = folder / NOTES
     if not path.is_file():
         return {}
     try:
