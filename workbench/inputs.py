@@ -26,7 +26,7 @@ from cos.protocols import Prompt
 from cos.search.methods import Settings
 from workbench.limits import LIMITS
 
-WORLDS = ("charts", "scenes", "digits", "refusals")
+WORLDS = tuple(PROBLEM_SETS)
 ANY = "any kind"
 _PAD, _INK, _POINTS = 2, (40, 42, 60), 20_000  # drawn at twice the size, for smooth lines
 _SAMPLES = 60

@@ -145,7 +145,8 @@ def page(session: Session, demo: gr.Blocks) -> None:
             picture = parts.picture_input(shown)
             question = gr.Textbox(first.question, label="Question", lines=1, max_lines=4, max_length=LIMITS.question, elem_id="question")
             with gr.Row():
-                world = gr.Dropdown(list(WORLDS[:3]), value=WORLDS[0], show_label=False, container=False, label="World", min_width=80)
+                worlds = [name for name in WORLDS if name != "refusals"]
+                world = gr.Dropdown(worlds, value=WORLDS[0], show_label=False, container=False, label="World", min_width=80)
                 right = gr.Button("Right chain", size="sm", min_width=70, elem_id="right-chain")
                 wrong = gr.Button("Wrong chain", size="sm", min_width=70, elem_id="wrong-chain")
             reward = gr.Dropdown(list(session.rewards), value=session.rewards[0], label="Reward model", elem_id="reward")

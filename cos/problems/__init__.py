@@ -30,7 +30,7 @@ class Module(World, Protocol):
 
 
 PROBLEM_SETS: dict[str, Module] = {"charts": refusals.charts, "scenes": refusals.scenes, "digits": refusals.digits, "refusals": refusals}
-"""Name -> module. `all` in a specification means the first three, in turn."""
+"""Name -> module. `all` in a specification means the first three, in turn. A world of your own is one more entry (docs/extending.md)."""
 
 SIZE = (320, 320)
 """Height and width of every picture of a world, in pixels."""
@@ -86,7 +86,7 @@ def chain(problem: Problem, rng: random.Random) -> Chain:
 
 def corrupt(problem: Problem, right: Chain, rng: random.Random) -> Chain:
     """A plausible wrong chain made from a right one; now and then one that refuses a good picture. `check` says which steps are wrong."""
-    if problem.world != refusals.NAME and rng.random() < _FALSE_REFUSALS:
+    if problem.world in refusals.WORLDS and rng.random() < _FALSE_REFUSALS:
         return refusals.refuse_wrongly(problem, rng)
     return _module(problem).corrupt(problem, right, rng)
 
@@ -99,7 +99,7 @@ def check(problem: Problem, step: Step) -> Verdict:
     if problem.world in benchmarks.BENCHMARKS:
         return Verdict(None, "a benchmark says nothing of steps")
     verdict = _module(problem).check(problem, step)
-    if problem.world == refusals.NAME:
+    if problem.world not in refusals.WORLDS:  # the refusals themselves, and worlds that they have no words for
         return verdict
     refusal = refusals.check_refusal(problem.world, refused=False, step=step)
     if refusal.label is None or verdict.label == 0:

@@ -1,7 +1,8 @@
 """All search methods by name: plain generators that ask for text and rewards and end in a choice. They know no tensors, batches or threads.
 
-To add one, write the generator and give it a name in METHODS; the command line, the evaluation and the app then have it. A method is
-called with the trace that it grows and its settings. It yields requests (`cos.search.asking`) and receives the nodes they were about:
+To add one, write the generator and give it a name in METHODS, here or from a file of your own (docs/extending.md); the command line, the
+evaluation and the app then have it. A method is called with the trace that it grows and its settings. It yields requests
+(`cos.search.asking`) and receives the nodes they were about:
 
     def first_good(trace: SearchTrace, settings: Settings) -> Asking:
         \"""Step by step, take the first of `n` candidates that the reward model finds likelier right than wrong.\"""
