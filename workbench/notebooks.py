@@ -42,6 +42,6 @@ def show_figures(*, pictures: bool = True) -> None:
 def _can_draw() -> bool:
     if importlib.util.find_spec("kaleido") is None:
         return False
-    from choreographer import Chromium
+    from choreographer.browsers import Chromium
 
     return Chromium.find_browser(skip_local=False) is not None
