@@ -45,13 +45,14 @@ def _subtract(rng: random.Random) -> Sum:
 
 
 def _compare(rng: random.Random) -> Sum:
+    """Both numbers come first: before the word nothing else would say which one is more."""
     top = _range(rng)
     a = rng.randint(0, top)
     b = max(0, a + rng.randint(-4, 4)) if rng.random() < 0.6 else rng.randint(0, top)
     word = "more" if a > b else "less" if a < b else "equal"
     if word == "equal":
-        return Sum(f"{a} is", f"equal to {b}", (f"more than {b}", f"less than {b}"))
-    return Sum(f"{a} is", f"{word} than {b}", (f"{'less' if word == 'more' else 'more'} than {b}",))
+        return Sum(f"{a} and {b}: {a} is", f"equal to {b}", (f"more than {b}", f"less than {b}"))
+    return Sum(f"{a} and {b}: {a} is", f"{word} than {b}", (f"{'less' if word == 'more' else 'more'} than {b}",))
 
 
 def _extreme(rng: random.Random) -> Sum:

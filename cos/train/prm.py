@@ -220,10 +220,14 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
 
 def unseen_example(encoder: Encoder, problem: Problem, rng: random.Random) -> Example:
     """A chain without its picture: nothing can be said of the steps that read it, and of the others what follows from those."""
-    chain = right = problems.chain(problem, rng)
-    if rng.random() < 0.7:
-        tries = (problems.corrupt(problem, right, rng) for _ in range(6))
-        chain = next((wrong for wrong in tries if _readings(problem, wrong) == _readings(problem, right)), right)
+    right = problems.chain(problem, rng)
+    wrong = [problems.corrupt(problem, right, rng) for _ in range(6)]
+    kind = rng.random()
+    if kind < 0.5:
+        fitting = (chain for chain in wrong if _readings(problem, chain) == _readings(problem, right))
+    else:  # in half of these right steps, and an answer that a wrong chain came to
+        fitting = (replace(right, answer=chain.answer) for chain in wrong if kind < 0.75 and chain.answer != right.answer)
+    chain = next(fitting, right)
     marks = labels(problem, chain)
     steps = tuple(None if problems.check(problem, s).kind == "see" else label for s, label in zip(chain.steps, marks.steps, strict=True))
     turns = [Turn("user", problem.question)]
