@@ -36,6 +36,7 @@ VERBS = {
     "score": "rewards for given chains",
     "solve": "search one question about one picture",
     "eval": "compare methods over a set of problems",
+    "plan": "memory, tokens, time and cost of a search, a labelling, a training, before it runs",
     "bench": "this engine against the way without memory between calls",
     "trace show": "print a search as a tree",
     "trace bundle": "searches as one HTML file",

@@ -1,45 +1,27 @@
-"""What a run will cost, before it begins: tokens by the meter's formulas (docs/architecture.md, "One meter"). No gradio.
+"""What a run will cost, before it begins: tokens by the meter's formulas (`cos.plan.searches`) and the lengths known of a model. No gradio.
 
-With c tokens of picture and prompt, N chains of S pieces of L tokens: `sample` reads c and writes S L; `vote` writes N S L; what asks for
-rewards reads c twice and judges N S (L + 1) more. An upper estimate: equal draws are judged once, and paths that end early save the rest.
+An upper estimate: equal draws are judged once, paths that end early save the rest, and a search that may go back need not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from cos.search.methods import ONE_CHAIN
+from cos.plan.searches import Lengths, search
+from cos.protocols import Costs
+from cos.search.methods import ONE_CHAIN, Settings
 from workbench.limits import LIMITS
 
-UNSCORED = frozenset({"vote"})
-"""Methods with many chains and no rewards."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How long things are for a model: prompt with picture, a piece, and pieces in a chain (the answer is one)."""
-
-    prompt: int
-    piece: float
-    pieces: float
-
-
-SHAPES = {"scripted": Shape(30, 22.0, 4.0), "embedded": Shape(45, 22.0, 4.5)}
+LENGTHS = {"scripted": Lengths(30, 30, 22.0, 4.0), "embedded": Lengths(45, 45, 22.0, 4.5)}
 """scripted: measured over its chains; embedded: 97 tokens a chain on average (docs/log.md, 2026-11-22)."""
-OTHER = Shape(1900, 120.0, 5.0)
+OTHER = Lengths(1900, 1900, 120.0, 5.0)
 """A model of another kind: 1,792 tokens of picture (7 tiles of 256, InternVL) and steps as long as the paper's (arXiv 2509.19003)."""
 
 
 def tokens(method: str, n: int, policy: str) -> int:
     """Token-forwards of one search, about."""
-    shape = SHAPES.get(policy, OTHER)
-    chain = shape.piece * shape.pieces
-    if method in ONE_CHAIN:
-        return round(shape.prompt + chain)
-    if method in UNSCORED:
-        return round(shape.prompt + n * chain)
-    return round(2 * shape.prompt + n * (2 * chain + shape.pieces))
+    lengths = LENGTHS.get(policy, OTHER)
+    return search(method, Settings(n=n), lengths, Costs(), Costs()).meter.tokens
 
 
 def n_within(method: str, budget: float, policy: str) -> int:

@@ -63,7 +63,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE.yaml", help="options from a file, by their long names; flags go before it")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (0)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output, all else on standard error")
-    if {"policy", "reward", "model"} & {action.dest for action in parser._actions}:
+    names = {action.dest for action in parser._actions}
+    if {"policy", "reward", "model"} & names and "dtype" not in names:  # a verb with a --dtype of its own loads no model
         _add_loading(parser)
 
 
