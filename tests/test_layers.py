@@ -44,6 +44,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cos.study",
         "cos.scale",
         "cos.rounds",
+        "cos.publish",
     ),
     "wiring": ("cos.__main__", "cos.commands"),
     "pictures": (
@@ -52,7 +53,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "workbench.figures",
         "workbench.trees",
         "workbench.render",
-        "workbench.notebooks",
     ),
     "app": ("workbench", "app"),
 }

@@ -1,11 +1,16 @@
 """How figures are shown in notebooks: alive in JupyterLab, and as a picture beside it for pages that run no script, such as GitHub's.
 
 show_figures(pictures=not FAST)      # in a notebook's first cell; from then on a figure at a cell's end shows as it should
+cos("data check rows.jsonl")         # a verb of the command line, its progress left out
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
+import shlex
+import sys
 from typing import Any
 
 import plotly.io as pio
@@ -37,6 +42,18 @@ def show_figures(*, pictures: bool = True) -> None:
         kaleido.start_sync_server(silence_warnings=True)
     pio.renderers["page"] = _Page(pictures)
     pio.renderers.default = "page"
+
+
+def cos(line: str) -> int:
+    """Run `cos LINE` in this process and show what it prints, but for its progress; the exit code. (A terminal would load torch anew.)"""
+    from cos.__main__ import main
+
+    aside = io.StringIO()
+    with contextlib.redirect_stderr(aside):
+        code = main(shlex.split(line))
+    if code == 2:
+        sys.stdout.write(aside.getvalue())
+    return code
 
 
 def _can_draw() -> bool:
