@@ -7,6 +7,7 @@ Models, checkers and pictures arrive as arguments. Labels of a person come as re
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -151,6 +152,17 @@ def consensus(one: Labelled, other: Labelled) -> Labelled | None:
     labels = StepLabels(steps, _agreed(one.labels.answer, other.labels.answer), "consensus")
     cost = {key: one.cost.get(key, 0) + other.cost.get(key, 0) for key in {**one.cost, **other.cost}}
     return replace(one, labels=labels, cost=cost, details={"sources": [one.labels.source, other.labels.source]})
+
+
+def mistaken(one: Labelled, share: float, rng: random.Random) -> Labelled:
+    """The labels of somebody who errs: each label of a step or answer is turned over (x to 1 - x) with the chance `share`."""
+    steps = tuple(None if label is None else _turned(label, share, rng) for label in one.labels.steps)
+    answer = None if one.labels.answer is None else _turned(one.labels.answer, share, rng)
+    return replace(one, labels=replace(one.labels, steps=steps, answer=answer))
+
+
+def _turned(label: float, share: float, rng: random.Random) -> float:
+    return 1.0 - label if rng.random() < share else label
 
 
 def _agreed(one: float | None, other: float | None) -> float | None:

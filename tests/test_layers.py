@@ -28,7 +28,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "models": ("cos.models",),
     "engine": ("cos.engine",),
     "rewards": ("cos.rewards",),
-    "decide": ("cos.search", "cos.sample", "cos.rollouts", "cos.label", "cos.prefer"),
+    "decide": ("cos.search", "cos.sample", "cos.rollouts", "cos.label", "cos.agreement", "cos.prefer"),
     "learn": ("cos.train",),
     "judge": (
         "cos.loading",
