@@ -28,7 +28,7 @@ def bars(series: Series, *, x: str = "", y: str = "", percent: bool = False) -> 
     for index, (name, values) in enumerate(series.items()):
         colour = PALETTE[index % len(PALETTE)]
         figure.add_bar(x=[str(place) for place in values], name=name, marker_color=colour, **_estimates(values))
-    figure.update_xaxes(type="category")
+    figure.update_xaxes(type="category", showgrid=False)
     return _named(figure, x, y, percent, len(series))
 
 

@@ -11,9 +11,12 @@ import importlib.util
 import io
 import shlex
 import sys
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.io as pio
+from PIL import Image
 from plotly.io.base_renderers import MimetypeRenderer, PlotlyRenderer, PngRenderer
 
 WIDTH, SCALE = 820, 1.5
@@ -40,8 +43,19 @@ def show_figures(*, pictures: bool = True) -> None:
         import kaleido
 
         kaleido.start_sync_server(silence_warnings=True)
+        warnings.filterwarnings("ignore", "The kopts argument is ignored")  # plotly passes it always
+    warnings.filterwarnings("ignore", "IProgress not found")  # tqdm asks for widgets, which its plain bars do without
     pio.renderers["page"] = _Page(pictures)
     pio.renderers.default = "page"
+
+
+def side_by_side(pictures: Sequence[Image.Image], height: int = 240) -> Image.Image:
+    """Pictures in one row, each `height` pixels high."""
+    shown = [picture.resize((round(picture.width * height / picture.height), height)) for picture in pictures]
+    row = Image.new("RGB", (sum(picture.width + 8 for picture in shown), height), "white")
+    for at, picture in enumerate(shown):
+        row.paste(picture, (sum(before.width + 8 for before in shown[:at]), 0))
+    return row
 
 
 def cos(line: str) -> int:
