@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cos.metrics import Interval, holm, mcnemar, paired_difference, resampled, wilson
+from cos.metrics import Interval, holm, mcnemar, paired_difference, wilson
 
+Statistic = Callable[[NDArray[np.intp]], float]
+"""A statistic of some problems, given their indices; NaN where it is not defined."""
 DRAWS = 2000
 """Of a bootstrap over seeds and problems, as many as `metrics.bootstrap_mean` takes."""
 
@@ -48,7 +50,7 @@ class Panel:
 @dataclass(frozen=True)
 class Difference:
     """`ours` less `theirs`. `p` is McNemar's, None where values are no plain rights and wrongs of one run; `p_holm` corrects it for all
-    differences of the study."""
+    differences of the study. `unit`: of value and bounds, which are shares where it is `points`."""
 
     ours: str
     theirs: str
@@ -58,6 +60,7 @@ class Difference:
     high: float
     p: float | None = None
     p_holm: float | None = None
+    unit: str = "points"
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,17 @@ def seeded(series: str, x: float | str, values: ArrayLike, seed: int = 0) -> Poi
     return Point(series, x, *over_seeds(table, seed), table.shape[1])
 
 
-def statistic(series: str, x: float | str, count: int, of: Callable[[NDArray[np.intp]], float], seed: int = 0) -> Point:
-    """Any statistic of `count` problems, given their indices."""
-    return Point(series, x, *resampled(count, of, np.random.default_rng(seed)), count)
+def statistic(series: str, x: float | str, count: int, runs: Sequence[Statistic], seed: int = 0, draws: int = 500) -> Point:
+    """The mean over `runs` (one a seed) of a statistic of `count` problems; the interval is over problems and runs, draws on which it is
+    not defined left out."""
+    rng = np.random.default_rng(seed)
+
+    def mean(which: NDArray[np.intp], index: NDArray[np.intp]) -> float:
+        return math.fsum(runs[one](index) for one in which) / len(which)
+
+    found = [mean(rng.integers(len(runs), size=len(runs)), rng.integers(count, size=count)) for _ in range(draws)]
+    low, high = np.quantile([value for value in found if not math.isnan(value)] or [math.nan], [0.025, 0.975])
+    return Point(series, x, mean(np.arange(len(runs)), np.arange(count)), float(low), float(high), count)
 
 
 def panel(title: str, x: str, points: Sequence[Point], *, percent: bool = True, log: bool = False) -> Panel:
@@ -123,9 +134,9 @@ def paired(ours: str, theirs: str, where: str, mine: Sequence[bool], other: Sequ
     return Difference(ours, theirs, where, *gain, mcnemar(mine, other))
 
 
-def between(ours: str, theirs: str, where: str, mine: ArrayLike, other: ArrayLike, seed: int = 0) -> Difference:
+def between(ours: str, theirs: str, where: str, mine: ArrayLike, other: ArrayLike, seed: int = 0, unit: str = "points") -> Difference:
     """Values (seeds, problems) of two trainings, the same seeds and problems in both (one row of `other` serves all seeds)."""
-    return Difference(ours, theirs, where, *over_seeds(_table(mine) - _table(other), seed))
+    return Difference(ours, theirs, where, *over_seeds(_table(mine) - _table(other), seed), unit=unit)
 
 
 def apart(ours: str, theirs: str, where: str, mine: ArrayLike, other: ArrayLike, seed: int = 0) -> Difference:
@@ -146,10 +157,12 @@ def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
 def said(row: Difference) -> str:
     """A difference in words: how much, how sure, and what it shows at the level of 5 %."""
     sure = row.low > 0 or row.high < 0 if row.p_holm is None else row.p_holm <= 0.05
-    verdict = ("better" if row.value > 0 else "worse") if sure else "not shown to differ"
+    points = row.unit == "points"
+    up, down = ("better", "worse") if points else ("more", "fewer")
+    verdict = (up if row.value > 0 else down) if sure else "not shown to differ"
+    value, low, high = (f"{number * (100 if points else 1):+.1f}" for number in (row.value, row.low, row.high))
     p = "" if row.p_holm is None else f", p {row.p_holm:.2g} (Holm)"
-    points = f"{100 * row.value:+.1f} points ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
-    return f"{row.where}: {row.ours} - {row.theirs} {points}{p}: {verdict}"
+    return f"{row.where}: {row.ours} - {row.theirs} {value} {row.unit} ({low} to {high}){p}: {verdict}"
 
 
 # As text --------------------------------------------------------------------------------------------------------------------------

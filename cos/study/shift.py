@@ -6,7 +6,6 @@ model stay as they are. Asked because a reward model that fails with its policy 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from cos.answers import match
 from cos.chain import REFUSAL
 from cos.metrics import auc
-from cos.study.results import Difference, Point, Result, apart, corrected, paired, panel, share, statistic
+from cos.study.results import Difference, Point, Result, Statistic, apart, corrected, paired, panel, share, statistic
 from cos.study.selectors import passed
 from cos.study.work import Asked, Cost, Evaluated, Study, Work, evaluated
 
@@ -54,10 +53,10 @@ def run(config: Config, work: Work) -> Result:
 
 def auc_point(kind: str, x: str, found: Evaluated, seed: int) -> Point:
     """AUC of the rewards of the pool's steps (a kind of KINDS) against the truth; the interval is over problems."""
-    return statistic(kind, x, len(found.records), step_auc(found, KINDS[kind]), seed)
+    return statistic(kind, x, len(found.records), [step_auc(found, KINDS[kind])], seed)
 
 
-def step_auc(found: Evaluated, kinds: tuple[str, ...]) -> Callable[[NDArray[np.intp]], float]:
+def step_auc(found: Evaluated, kinds: tuple[str, ...]) -> Statistic:
     """Indices of problems -> AUC over all their steps of these kinds."""
     rows = [np.array([step[:2] for step in row["steps"] if step[2] in kinds], dtype=float).reshape(-1, 2) for row in found.records]
 

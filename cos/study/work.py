@@ -56,10 +56,14 @@ class Work:
     seed: int
     progress: Callable[[str], Progress] = lambda what: lambda done, total: None
 
-    def folder(self, kind: str, **made_of: Any) -> Path:
-        """The run folder of a part, begun or gone on with; another one for every difference in `made_of` or seed."""
+    def place(self, kind: str, **made_of: Any) -> Path:
+        """Where a part belongs: another folder for every difference in `made_of` or seed."""
         digest = hashlib.sha256(dump({**made_of, "seed": self.seed}).encode()).hexdigest()[:8]
-        return Run.start(self.home / f"{kind}-{digest}", made_of, self.seed).folder
+        return self.home / f"{kind}-{digest}"
+
+    def folder(self, kind: str, **made_of: Any) -> Path:
+        """The run folder of a part, begun or gone on with. (Trainings and rounds begin their own, in their `place`.)"""
+        return Run.start(self.place(kind, **made_of), made_of, self.seed).folder
 
 
 C = TypeVar("C")
