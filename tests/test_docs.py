@@ -99,6 +99,34 @@ def test_places_in_the_code_are_there(page: Path) -> None:
         assert re.search(rf"^\s*(?:async )?(?:def|class) {name}\b", files[0].read_text("utf-8"), re.MULTILINE), f"{path} has no {name}"
 
 
+@pytest.mark.parametrize("page", OURS, ids=name_of)
+def test_files_and_names_of_the_library_are_there(page: Path) -> None:
+    """What is written as a path from the root, or as `cos.module.name`."""
+    if page.name == "log.md":
+        pytest.skip("a diary tells what was")
+    text = prose(page).split("## Where this differs")[0]  # that part of the architecture names what was planned
+    paths = re.findall(r"`((?:cos|workbench|tests|tools|recipes|docs|benchmarks)/[a-z0-9_./-]+)(?:::\w+)?`", text)
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    kinds = {schema.stem for schema in (ROOT / "docs" / "schemas").iterdir()} | {"json"}  # `cos.problem/1`, `cos.json`
+    for name in re.findall(r"`((?:cos|workbench)(?:\.\w+)+)", text):
+        if name.split(".")[1] not in kinds:
+            missing += [] if _known(name.split(".")) else [name]
+    assert not missing, f"{name_of(page)} names what is not there: {', '.join(missing)}"
+
+
+def _known(parts: list[str]) -> bool:
+    """Whether the longest beginning that is a module defines what follows."""
+    for count in range(len(parts), 0, -1):
+        here = ROOT.joinpath(*parts[:count])
+        files = [file for file in (here.with_suffix(".py"), here / "__init__.py") if file.is_file()]
+        if files:
+            text = files[0].read_text("utf-8")
+            return all(
+                re.search(rf"\b(?:def|class) {name}\b|^\s*{name}\b.* =|import.*\b{name}\b", text, re.MULTILINE) for name in parts[count:]
+            )
+    return False
+
+
 def test_the_map_names_every_module() -> None:
     """Each file and folder of `cos` and `workbench`, and each file of the rooms that hold one idea a file."""
     table = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("## Who may import whom")[0]
