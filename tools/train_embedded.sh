@@ -7,14 +7,16 @@ cos=".venv/bin/python -m cos"
 $cos train see --config recipes/embedded_policy_see.yaml
 $cos train sft --config recipes/embedded_policy_read.yaml
 $cos train sft --config recipes/embedded_policy.yaml
+$cos train sft --config recipes/embedded_policy_drill.yaml
 $cos train see --config recipes/embedded_reward_1_see.yaml
 $cos train prm --config recipes/embedded_reward_2_read.yaml
 $cos train see --config recipes/embedded_reward_3_words.yaml
 $cos train prm --config recipes/embedded_reward_4_drill.yaml
-$cos sample --set all:train --limit 7400 --n 8 --seed 2 --policy runs/policy/model --out runs/pool
+$cos sample --set all:train --limit 7400 --n 8 --seed 2 --policy runs/policy_drill/model --out runs/pool
 $cos train prm --config recipes/embedded_reward_5.yaml
 
-for role in policy reward; do
-    mkdir -p "cos/assets/$role"
-    find "runs/$role/model" -type f ! -name README.md -exec cp {} "cos/assets/$role/" \; # the card that is there stays
+for role in policy_drill reward; do
+    place="cos/assets/${role%_drill}"
+    mkdir -p "$place"
+    find "runs/$role/model" -type f ! -name README.md -exec cp {} "$place/" \; # the card that is there stays
 done
