@@ -82,11 +82,11 @@ def _learned(training: Training, size: Size) -> float:
 
 
 def _activations(training: Training, lengths: Lengths, image_tokens: float, size: Size) -> float:
-    """Bytes of a row that the backward pass needs. Layer by layer, in bytes a token: two norms (their float32 input, normalised input, and
-    output in bfloat16), queries, keys and values, attention's output, and four of the MLP's inner width; attention's own matrix is not
-    kept. Words to be predicted have their logits in bfloat16 and, twice, in float32."""
-    keys = size.kv_heads * size.head_size
-    layer = 2 * (4 + 4 + 2) * size.width + 2 * (size.width + 2 * keys) + 2 * size.width + 4 * 2 * size.inner
+    """Bytes of a row that the backward pass needs. A layer keeps for each token, in units of its width: for its two norms the input and the
+    normalised input in float32 (16), and in bfloat16 what its six matrices of this width read, copied for each (12), and the queries (2);
+    keys and values; four of the MLP's inner width. Attention's own matrix is not kept. Words to be predicted have their logits in
+    bfloat16 and, twice, in float32."""
+    layer = 30 * size.width + 2 * 2 * size.kv_heads * size.head_size + 4 * 2 * size.inner
     words = {"sft": 1, "prm": 0, "dpo": 2}[training.stage] * lengths.pieces * lengths.piece
     tower = VISION_LAYER * size.vision_layers * size.vision_width * size.patches * image_tokens if training.sees else 0.0
     return size.layers * layer * tokens(training.stage, lengths) + words * size.vocabulary * (2 + 4 + 4) + tower
