@@ -167,7 +167,9 @@ def cost_by_kind(traces: Mapping[str, SearchTrace], *, dark: bool = False) -> go
         figure.add_bar(y=names, x=counts, name=says, orientation="h", marker_color=tone, hovertemplate="%{y}: %{x:,} %{fullData.name}")
     figure.update_xaxes(title="token-forwards")
     figure.update_yaxes(autorange="reversed")
-    return styled(figure, dark=dark, height=110 + 24 * len(names)).update_layout(barmode="stack", margin={"l": 110})
+    return styled(figure, dark=dark, height=110 + 24 * len(names)).update_layout(
+        barmode="stack", margin={"l": 110}, legend={"traceorder": "normal"}
+    )
 
 
 def differences(pairs: Sequence[Mapping[str, Any]], *, dark: bool = False) -> go.Figure:

@@ -25,7 +25,7 @@ _INK, _UNSCORED = "#1d2324", "#a3a196"
 _EDGES = {"dropped": ("#dcd8cd", 1.0), "kept": ("#8a8f8c", 1.6), "chosen": (_INK, 2.4)}
 _SIZES = {"dropped": 6, "kept": 10, "chosen": 13}
 _LINE = 56  # characters of a line in a label
-_BEND = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_BEND = (0.0, 0.15, 0.3, 0.45, 0.55, 0.7, 0.85, 1.0)
 IsRight = Callable[[str], bool]
 
 
@@ -38,13 +38,14 @@ def tree(trace: SearchTrace, is_right: IsRight | None = None, *, dark: bool = Fa
     figure = go.Figure()
     rounds = sorted({place.node.round for place in places})
     for number in rounds:
-        for part in _parts(places, number, is_right, _told):
-            figure.add_trace(part)
+        figure.add_traces(_edges(places, number))
+    for number in rounds:  # above all edges
+        figure.add_trace(_nodes(places, number, is_right, _told))
     figure.add_trace(_colour_bar())
-    _bare(figure, places)
+    _bare(figure, places, 0.2)
     styled(figure, dark=dark, height=int(max(320, 1.25 * height)) + 90)
     if len(rounds) > 2:  # the root has a round of its own
-        figure.update_layout(sliders=[_slider(rounds, len(figure.data))])
+        figure.update_layout(sliders=[_slider(rounds)])
     return figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8}, hovermode="closest", showlegend=False)
 
 
@@ -56,22 +57,27 @@ def forest(traces: Mapping[str, SearchTrace], is_right: IsRight | None = None, *
     for index, trace in enumerate(traces.values()):
         at = {"row": index // columns + 1, "col": index % columns + 1}
         places, _, _ = layout(most_telling(trace))
-        for part in _parts(places, None, is_right, lambda node: plain(clip(describe(node), 110))):
+        for part in (*_edges(places), _nodes(places, None, is_right, lambda node: plain(clip(describe(node), 110)))):
             figure.add_trace(part, **at)
-        _bare(figure, places, **at)
+        _bare(figure, places, 0.34, **at)
     styled(figure, dark=dark, height=60 + 230 * rows)
     return figure.update_layout(margin={"l": 8, "r": 8, "t": 32, "b": 8}, hovermode="closest", showlegend=False).update_annotations(
         font={"size": 13}
     )
 
 
-def _parts(places: Sequence[Place], number: int | None, is_right: IsRight | None, says: Callable[[Node], str]) -> list[go.Scatter]:
-    """Edges of what was dropped, of what was not, and on the way to the answer; then the nodes. Of one round, or of all."""
+def _edges(places: Sequence[Place], number: int | None = None) -> list[go.Scatter]:
+    """To what was dropped, to what was not, and on the way to the answer; of one round, or of all."""
     at = {place.node.id: place for place in places}
-    own = [place for place in places if number is None or place.node.round == number]
-    edges = [(at[place.node.parent], place) for place in own if place.node.parent is not None]
+    edges = [(at[place.node.parent], place) for place in places if place.node.parent is not None and number in (None, place.node.round)]
+    return [_lines([edge for edge in edges if _group(edge[1].node) == name], *look) for name, look in _EDGES.items()]
+
+
+def _nodes(places: Sequence[Place], number: int | None, is_right: IsRight | None, says: Callable[[Node], str]) -> go.Scatter:
+    """The nodes of one round, or of all."""
+    own = [place for place in places if number in (None, place.node.round)]
     leaves = {place.node.id for place in places} - {place.node.parent for place in places}
-    nodes = go.Scatter(
+    return go.Scatter(
         x=[place.x for place in own],
         y=[place.y for place in own],
         mode="markers+text",
@@ -80,6 +86,7 @@ def _parts(places: Sequence[Place], number: int | None, is_right: IsRight | None
             "symbol": [_symbol(place.node) for place in own],
             "size": [_SIZES[_group(place.node)] for place in own],
             "line": {"width": [1.5 if place.node.status == "chosen" else 0 for place in own], "color": _INK},
+            "opacity": 1,
         },
         text=[_label(place.node, is_right) if place.node.id in leaves else "" for place in own],
         textposition="middle right",
@@ -88,7 +95,6 @@ def _parts(places: Sequence[Place], number: int | None, is_right: IsRight | None
         hoverinfo="text",
         cliponaxis=False,
     )
-    return [*(_lines([edge for edge in edges if _group(edge[1].node) == name], *look) for name, look in _EDGES.items()), nodes]
 
 
 def _lines(edges: Sequence[tuple[Place, Place]], tone: str, width: float) -> go.Scatter:
@@ -149,19 +155,18 @@ def _colour_bar() -> go.Scatter:
     return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
 
 
-def _bare(figure: go.Figure, places: Sequence[Place], **at: int) -> None:
-    """No axes, the root on the left, the first row at the top, and room for the answers on the right."""
+def _bare(figure: go.Figure, places: Sequence[Place], room: float, **at: int) -> None:
+    """No axes, the root on the left, the first row at the top, and room for the answers on the right, as a share of the width."""
     xs, ys = [place.x for place in places], [place.y for place in places]
     width = max(xs) - min(xs) + 1
-    figure.update_xaxes(visible=False, range=[min(xs) - 0.04 * width, max(xs) + 0.2 * width], **at)
+    figure.update_xaxes(visible=False, range=[min(xs) - 0.04 * width, max(xs) + room * width], **at)
     figure.update_yaxes(visible=False, range=[max(ys) + 8, min(ys) - 8], **at)
 
 
-def _slider(rounds: Sequence[int], traces: int) -> dict[str, Any]:
-    """What was drawn up to each round; the last step shows all. Each round has the same number of traces, and the scale comes last."""
-    each = (traces - 1) // len(rounds)
+def _slider(rounds: Sequence[int]) -> dict[str, Any]:
+    """What was drawn up to each round; the last step shows all. The order is that of `tree`: edges by round, nodes by round, the scale."""
     steps = []
-    for place, number in enumerate(rounds):
-        shown = [trace < each * (place + 1) or trace == traces - 1 for trace in range(traces)]
+    for number in rounds:
+        shown = [*(of <= number for of in rounds for _ in _EDGES), *(of <= number for of in rounds), True]
         steps.append({"label": str(number), "method": "restyle", "args": [{"visible": shown}]})
     return {"active": len(rounds) - 1, "steps": steps, "currentvalue": {"prefix": "drawn up to round "}, "pad": {"t": 8}, "len": 0.9}

@@ -46,7 +46,9 @@ def test_the_slider_adds_round_after_round() -> None:
     shown = [step.args[0]["visible"] for step in steps]
     assert all(shown[-1]) and len(shown[0]) == len(figure.data)
     counts = [sum(flags) for flags in shown]
-    assert counts == sorted(set(counts)) and all(not flags[-2] for flags in shown[:-1])
+    assert counts == sorted(set(counts)) and all(flags[-1] for flags in shown)
+    rounds = {part.y: place for place, part in enumerate(figure.data) if part.mode == "markers+text"}
+    assert [sum(flags[place] for place in rounds.values()) for flags in shown] == list(range(1, len(rounds) + 1))
     assert not tree(SearchTrace()).layout.sliders  # nothing was drawn yet
 
 
