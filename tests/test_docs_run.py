@@ -1,7 +1,7 @@
 """The commands and Python blocks of README.md and docs/extending.md run as they stand, in order, in a folder of their own.
 
-A Python block that begins with `# name.py` is that file. A block after `<!-- not run: REASON -->` is not run; its `cos` commands are still
-read by their verbs.
+A block that begins with `# name.py` or `# name.yaml` is that file. A block after `<!-- not run: REASON -->` is not run; its `cos`
+commands are still read by their verbs.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that a Python block is, where it names one."""
-        found = re.match(r"# (\w+\.py)\n", self.text)
+        """The file that the block is, where it names one."""
+        found = re.match(r"# (\w+\.(?:py|yaml))\n", self.text)
         return found[1] if found else None
 
     @property
@@ -120,7 +120,7 @@ def run_block(block: Block, folder: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_all_blocks_run(page: str, folder: Path) -> None:
     for block in read(page):
-        if block.why is None and block.language in ("sh", "python"):
+        if block.why is None and block.language in ("sh", "python", "yaml"):
             run_block(block, folder)
     if page == "docs/extending.md":
         run([str(folder / ".venv" / "bin" / "python"), "-c", _APP], folder, "the app with what docs/extending.md adds")
