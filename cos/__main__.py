@@ -23,6 +23,7 @@ VERBS = {
     "data make": "make puzzles of a world: problems and pictures",
     "data check": "look at every row and picture of a file of CoS rows",
     "data convert": "CoS rows to other forms and back",
+    "data fetch": "problems of a data set on the Hub, as a folder",
     "sample": "draw a pool of chains for every problem of a set",
     "label": "a label for every step of a pool's chains",
     "prefer": "preference pairs of scored chains",
@@ -38,9 +39,11 @@ VERBS = {
     "eval": "compare methods over a set of problems",
     "plan": "memory, tokens, time and cost of a search, a labelling, a training, before it runs",
     "bench": "this engine against the way without memory between calls",
+    "study": "a controlled study: what it costs, a table with intervals, a figure",
     "trace show": "print a search as a tree",
     "trace bundle": "searches as one HTML file",
     "convert": "a released InternVL or CoS checkpoint to the native format",
+    "push": "a model, a data set or the app to the Hub",
     "env": "versions and devices, for reports of faults",
 }
 MODULES = {"eval": "cos.commands.evaluation"}

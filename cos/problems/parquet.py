@@ -7,7 +7,7 @@ datasets.Dataset.from_parquet("train.parquet")[0]["images"][0]      # a PIL imag
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,27 @@ def write_parquet(path: str | Path, rows: Iterable[Mapping[str, Any]], images: s
     """Write rows of one of TRL's types (`cos.problems.trl`), pictures taken from below `images` as their files have them. The file
     appears when it is whole. Raises UserError for a file that can't be read, a row of another type than the first, and no rows; whether
     a file is a sound picture is not looked at."""
-    import pyarrow
-    import pyarrow.parquet
-
-    path, waiting, count = Path(path), iter(rows), 0
+    waiting = iter(rows)
     first = next(waiting, None)
     if first is None:
         raise UserError(f"{path}: no rows to write")
     features = _features(first)
+    return write_table(path, (_held(row, set(features), images) for row in chain([first], waiting)), features.arrow_schema)
+
+
+def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]], schema: Any) -> int:
+    """Write rows of an Arrow schema; the file appears when it is whole. Returns the number of rows."""
+    import pyarrow
+    import pyarrow.parquet
+
+    path, waiting, count = Path(path), iter(rows), 0
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with pyarrow.parquet.ParquetWriter(part, features.arrow_schema) as file:
-            block = [first, *islice(waiting, BATCH - 1)]
-            while block:
-                table = [_held(row, set(features), images) for row in block]
-                file.write_table(pyarrow.Table.from_pylist(table, schema=features.arrow_schema))
+        with pyarrow.parquet.ParquetWriter(part, schema) as file:
+            while block := list(islice(waiting, BATCH)):
+                file.write_table(pyarrow.Table.from_pylist(block, schema=schema))
                 count += len(block)
-                block = list(islice(waiting, BATCH))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
