@@ -1,4 +1,4 @@
-"""Serve the workbench: `make app`, `python app.py --port 7861`; also the entry of a Hugging Face Space."""
+"""Serve the workbench: `make app`, `python app.py --port 7861`; also the entry of a Hugging Face Space (docs/hub.md)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ PUBLIC = {"SPACE_ID", "GRADIO_SERVER_NAME"}
 """Variables of a place that serves others."""
 
 
+def named(variable: str) -> list[str]:
+    """Models that a variable of the Space names, commas between them: nobody gives a Space arguments."""
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Arguments, models, pages, server."""
     ask = argparse.ArgumentParser(description=__doc__)
@@ -33,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     ask.add_argument("--mcp", action="store_true", help="offer the API as tools of MCP too (needs pip install 'cos-workbench[mcp]')")
     given = ask.parse_args(arguments)
     try:
-        session = Session.offering(given.policy, given.reward, Archive(Path(given.runs)))
+        models = given.policy or named("COS_POLICY"), given.reward or named("COS_REWARD")
+        session = Session.offering(*models, Archive(Path(given.runs)))
         session.results = Path(given.results)
         session.may_load = given.load if given.load is not None else given.host in (None, *HERE) and not PUBLIC & os.environ.keys()
         if given.mcp and find_spec("mcp") is None:

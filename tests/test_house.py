@@ -7,7 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
@@ -30,3 +32,16 @@ def test_make_has_the_promised_targets() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in ("app", "test", "check", "models", "notebooks", "pictures"):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_a_space_installs_what_the_project_needs() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    assert sorted(lines) == sorted(PROJECT["dependencies"])
+
+
+def test_a_space_would_start_this_app() -> None:
+    head = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---")[1])
+    assert head["sdk"] == "gradio" and (ROOT / head["app_file"]).is_file() and head["license"] == PROJECT["license"].lower()
+    assert head["sdk_version"] == PINS["gradio"]
+    assert Version(head["python_version"]) in SpecifierSet(PROJECT["requires-python"])
+    assert len(head["short_description"]) <= 60  # what the Hub takes

@@ -107,6 +107,7 @@ SHARED_IN_APP = (
     "workbench.runs",
     "workbench.parts",
     "workbench.estimate",
+    "workbench.lent",
     "workbench.export",
     "workbench.recordings",
     "workbench.addresses",

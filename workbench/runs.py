@@ -5,7 +5,7 @@ the line's thread, whoever is looking; a page follows it by its traces, and any 
 
     archive, line = Archive(folder), Line(most=24)
     run = archive.add(asked, picture)
-    line.put(run, lambda: run.work(policy, scorer, searches, archive))
+    line.put(run, lambda: run.work(events, keep))          # the events of its searches, by cos.search.scheduler.run
     with run.lock: draw(run.traces)                        # at any time, while it runs or later
     archive.load(run.id)                                   # after a restart
 """
@@ -22,7 +22,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,9 +34,7 @@ from cos.answers import match
 from cos.chain import Problem, Step
 from cos.errors import UserError
 from cos.problems import check
-from cos.protocols import Policy, Scorer
-from cos.search.growth import Search
-from cos.search.scheduler import run as schedule
+from cos.search.scheduler import Event
 from cos.search.trace import Node, SearchTrace, append_event
 from workbench.limits import LIMITS
 
@@ -98,10 +96,10 @@ class Run:
     seen: float = field(default_factory=time.monotonic)
     """When somebody last looked at it."""
 
-    def work(self, policy: Policy, scorer: Scorer | None, searches: Sequence[Search], keep: Callable[[int, dict[str, Any]], None]) -> None:
-        """Run the searches to their ends or to a limit; `keep` gets each event first. However this ends, the models are let go."""
+    def work(self, events: Generator[Event, None, None], keep: Callable[[int, dict[str, Any]], None]) -> None:
+        """Follow the searches to their ends or to a limit; `keep` gets each event first. However this ends, the models are let go."""
         until = time.monotonic() + LIMITS.seconds
-        with closing(schedule(searches, policy, scorer, stop=self.stop)) as events:
+        with closing(events):
             for number, event in events:
                 keep(number, event)
                 with self.lock:

@@ -11,7 +11,8 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from importlib.resources import files
@@ -25,6 +26,9 @@ from cos.protocols import Policy, Prompt, Scorer
 from cos.rewards.oracle import OracleScorer
 from cos.search.growth import Search
 from cos.search.methods import METHODS, Settings
+from cos.search.scheduler import Event
+from cos.search.scheduler import run as schedule
+from workbench import lent
 from workbench.inputs import check_grammar, check_limits
 from workbench.limits import LIMITS, Rate
 from workbench.runs import Archive, Asked, Line, Run
@@ -89,10 +93,13 @@ class Session:
             self._views.pop(visitor, None)
 
     def warm(self) -> None:
-        """Load the models that are offered first, so that the first run does not wait. Raises UserError for a name that is none."""
-        policy_of(self.policies[0])
-        if self.rewards[0] != ORACLE:
-            scorer_of(self.rewards[0])
+        """Load the models that are offered first, so that the first run does not wait, and all that a lent GPU will run. Raises UserError
+        for a name that is none."""
+        for policy in [self.policies[0], *filter(lent.needed, self.policies[1:])]:
+            policy_of(policy)
+        for reward in [self.rewards[0], *filter(lent.needed, self.rewards[1:])]:
+            if reward != ORACLE:
+                scorer_of(reward)
 
     def ask(
         self,
@@ -121,12 +128,15 @@ class Session:
         run = self.archive.add(asked, prompt.image)
 
         def work() -> None:
-            scorer = OracleScorer([(prompt, truth)]) if reward == ORACLE and truth else scorer_of(reward)
-            model, began = policy_of(policy), time.monotonic()
-            run.work(model, scorer, searches, partial(self.archive.keep, run))
+            pace, began = self.pace.get(policy), time.monotonic()
+            if lent.needed(policy, reward):
+                events = lent.stopping(_lent(policy, reward, searches, truth, pace), run.stop)
+            else:
+                events = schedule(searches, policy_of(policy), _scorer(reward, searches, truth), stop=run.stop)
+            run.work(events, partial(self.archive.keep, run))
             self.pace[policy] = sum(trace.meter.tokens for trace in run.traces) / max(time.monotonic() - began, 1e-3)
 
-        self.line.put(run, work)
+        self.line.put(run, partial(copy_context().run, work))  # whose visitor it is, for the quota of a lent GPU
         return run
 
     def _check(self, methods: Sequence[str], settings: Sequence[Settings], policy: str, reward: str, truth: Problem | None) -> None:
@@ -142,10 +152,21 @@ class Session:
             raise UserError("The oracle knows puzzles only: press New puzzle, or choose another reward model.")
 
 
+@lent.on_gpu
+def _lent(policy: str, reward: str, searches: Sequence[Search], truth: Problem | None, pace: float | None) -> Generator[Event, None, None]:
+    """The searches where the lent GPU is; the models were loaded before that process began."""
+    yield from schedule(searches, policy_of(policy), _scorer(reward, searches, truth))
+
+
+def _scorer(reward: str, searches: Sequence[Search], truth: Problem | None) -> Scorer:
+    return OracleScorer([(searches[0].prompt, truth)]) if reward == ORACLE and truth else scorer_of(reward)
+
+
 @lru_cache(maxsize=4)
 def policy_of(name: str) -> Policy:
     """The policy of this name, loaded once."""
-    model = load_policy(name)
+    with lent.placed(name):
+        model = load_policy(name)
     _LOADED["policy", name] = weakref.ref(model)
     return model
 
@@ -153,7 +174,8 @@ def policy_of(name: str) -> Policy:
 @lru_cache(maxsize=4)
 def scorer_of(name: str) -> Scorer:
     """The reward model of this name, loaded once."""
-    model = load_scorer(name)
+    with lent.placed(name):
+        model = load_scorer(name)
     _LOADED["reward", name] = weakref.ref(model)
     return model
 

@@ -19,7 +19,7 @@ from cos.errors import UserError
 from cos.problems import draw
 from cos.scores import AGGREGATORS
 from cos.search.methods import METHODS, Settings
-from workbench import estimate, parts, render, theme
+from workbench import estimate, lent, parts, render, theme
 from workbench.inputs import ANY, WORLDS, drawing, examples, kinds, new_puzzle, read_picture, read_prompt, read_settings, truth_of
 from workbench.limits import LIMITS
 from workbench.parts import PANELS, QUIET, buttons, frame, plainly, visitor
@@ -133,7 +133,9 @@ class Handlers:
             chosen = settings_of(in_order(methods), n, width, 1.0, 0, budget, policy)
         except UserError as problem:
             return f"<p>{render.escape(str(problem))}</p>"
-        line = estimate.say(in_order(methods), [row.n for row in chosen], policy, self.session.pace.get(policy))
+        run = in_order(methods), [row.n for row in chosen]
+        pace = self.session.pace.get(policy)
+        line = estimate.say(*run, policy, pace) + (f"; asks for {lent.asked(policy, *run, pace)} s of GPU" if lent.needed(policy) else "")
         return f"<p>{render.escape(line)}</p>"
 
 
