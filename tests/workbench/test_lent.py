@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -142,6 +143,6 @@ sys.exit("nothing loads torch")
 
 def test_the_package_comes_before_torch(tmp_path: Path) -> None:
     (tmp_path / "spaces.py").write_text("def GPU(duration): return lambda task: task\n")
-    environment = {"PYTHONPATH": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     found = subprocess.run([sys.executable, "-c", WATCH], cwd=ROOT, env=environment, capture_output=True, timeout=300, check=False)
     assert found.returncode == 0, found.stderr
