@@ -6,6 +6,7 @@ cos("data check rows.jsonl")         # a verb of the command line, its progress 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib.util
 import io
@@ -31,8 +32,17 @@ class _Page(MimetypeRenderer):
 
     def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, Any]:
         fig_dict["layout"] |= {"paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff"}
-        shown: dict[str, Any] = PngRenderer(width=WIDTH, scale=SCALE).to_mimebundle(fig_dict) if self.pictures else {}
-        return PlotlyRenderer().to_mimebundle(fig_dict) | shown
+        shown = {"image/png": _small(PngRenderer(width=WIDTH, scale=SCALE).to_mimebundle(fig_dict)["image/png"])} if self.pictures else {}
+        found: dict[str, Any] = PlotlyRenderer().to_mimebundle(fig_dict)
+        return found | shown
+
+
+def _small(png: str) -> str:
+    """The same PNG, in base64, of 256 colours: a fifth of the bytes, and nothing that an eye would miss in a figure."""
+    drawn = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    file = io.BytesIO()
+    drawn.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def show_figures(*, pictures: bool = True) -> None:

@@ -13,7 +13,9 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from cos.search.trace import Node, SearchTrace
@@ -78,14 +80,14 @@ def _nodes(places: Sequence[Place], number: int | None, is_right: IsRight | None
     own = [place for place in places if number in (None, place.node.round)]
     leaves = {place.node.id for place in places} - {place.node.parent for place in places}
     return go.Scatter(
-        x=[place.x for place in own],
-        y=[place.y for place in own],
+        x=_packed([place.x for place in own]),
+        y=_packed([place.y for place in own]),
         mode="markers+text",
         marker={
             "color": [_paint(place.node) for place in own],
             "symbol": [_symbol(place.node) for place in own],
-            "size": [_SIZES[_group(place.node)] for place in own],
-            "line": {"width": [1.5 if place.node.status == "chosen" else 0 for place in own], "color": _INK},
+            "size": _packed([_SIZES[_group(place.node)] for place in own]),
+            "line": {"width": _packed([1.5 * (place.node.status == "chosen") for place in own]), "color": _INK},
             "opacity": 1,
         },
         text=[_label(place.node, is_right) if place.node.id in leaves else "" for place in own],
@@ -102,9 +104,14 @@ def _lines(edges: Sequence[tuple[Place, Place]], tone: str, width: float) -> go.
     xs: list[float | None] = []
     ys: list[float | None] = []
     for start, end in edges:
-        xs += [*(round(start.x + (end.x - start.x) * t, 1) for t in _BEND), None]
-        ys += [*(round(start.y + (end.y - start.y) * t * t * (3 - 2 * t), 1) for t in _BEND), None]
-    return go.Scatter(x=xs, y=ys, mode="lines", line={"color": tone, "width": width}, hoverinfo="skip")
+        xs += [*(start.x + (end.x - start.x) * t for t in _BEND), None]
+        ys += [*(start.y + (end.y - start.y) * t * t * (3 - 2 * t) for t in _BEND), None]
+    return go.Scatter(x=_packed(xs), y=_packed(ys), mode="lines", line={"color": tone, "width": width}, hoverinfo="skip")
+
+
+def _packed(values: Sequence[float | None]) -> NDArray[np.float32]:
+    """Plotly writes an array as its bytes, a list as a line a number: far more in a notebook."""
+    return np.array(values, dtype=np.float32)
 
 
 def _group(node: Node) -> str:
