@@ -267,13 +267,18 @@ def test_what_cannot_be_evaluated_is_said() -> None:
         Plan([])
     with pytest.raises(UserError, match="n is 1, 8; it must be 1 or more, and a pool of 4"):
         Plan(PROBLEMS, budgets=(8, 1), pool_n=4)
+    with pytest.raises(UserError, match="at least two problems"):
+        Plan(PROBLEMS[:1], swap_images=True)
     with pytest.raises(UserError, match="n is 0, 8"):
         Plan(PROBLEMS, budgets=(8, 0))
 
 
-def test_the_oracle_looks_at_no_picture(tmp_path: Path) -> None:
+def test_the_oracle_looks_at_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match="oracle"):
         evaluate(Plan(PROBLEMS, swap_images=True), world_policy(), None, tmp_path / "r.jsonl")
+    words = ["eval", "--set", "all:test", "--limit", "2", "--policy", "scripted", "--reward", "oracle", "--swap-images"]
+    assert main([*words, "--pool", "4", "--n", "2", "--out", str(tmp_path / "run")]) == 2
+    assert "leave out --swap-images" in capsys.readouterr().err and not [*tmp_path.iterdir()]
 
 
 def test_a_policy_that_always_fails_stops_the_run(tmp_path: Path) -> None:
@@ -284,7 +289,10 @@ def test_a_policy_that_always_fails_stops_the_run(tmp_path: Path) -> None:
         evaluate(Plan(PROBLEMS[:2]), ScriptedPolicy(broken), None, tmp_path / "r.jsonl")
 
 
-def test_the_verb_with_several_budgets_and_a_pool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_with_several_budgets_and_a_pool(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotly.graph_objects.Figure.write_image", lambda *_, **__: None)  # starting Chrome takes seconds
     words = ["eval", "--set", "all:test", "--limit", "6", "--policy", "scripted", "--reward", "scripted", "--n", "4,1", "--pool", "8"]
     assert main([*words, "--methods", "vote,step_beam", "--out", str(tmp_path / "a")]) == 0
     text = capsys.readouterr().out

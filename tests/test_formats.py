@@ -124,7 +124,8 @@ def test_evaluations(tmp_path: Path, swap: bool) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--swap-images"], ["--methods", "greedy,best_of_n,vote"], ["--n", "1,3", "--traces"]])
-def test_summaries(tmp_path: Path, more: list[str]) -> None:
+def test_summaries(tmp_path: Path, more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plotly.graph_objects.Figure.write_image", lambda *_, **__: None)  # starting Chrome takes seconds
     models = ["--policy", "scripted", "--reward", "scripted", "--n", "4", "--out", str(tmp_path)]
     assert main(["eval", "--set", "all:test", "--limit", "6", *models, *more]) == 0
     valid("evaluation", *records(tmp_path / "summary.json"))
