@@ -10,7 +10,7 @@ from typing import Any
 from cos.chain import Problem, Step
 from cos.problems.chart_pictures import COLOURS
 from cos.problems.chart_questions import ORDINALS
-from cos.problems.claims import LARGEST, LESS, MORE, NUMBER, SMALLEST, Claim, normalise, read_claims, settle, stray, take
+from cos.problems.claims import LARGEST, LESS, MORE, NUMBER, SMALLEST, Claim, normalise, read_claims, settle, stray, take, unread
 from cos.problems.world import Verdict
 
 _C = rf"\b(?:{'|'.join(COLOURS)})\b"
@@ -32,15 +32,21 @@ _NEXT = re.compile(rf"\b(?:next to|beside) (?:the )?(?P<name>{_C})")
 _BETWEEN = re.compile(rf"\bbetween (?:the lines )?(?:at )?(?P<low>{NUMBER}) and (?P<high>{NUMBER})")
 _ON = re.compile(rf"\b(?:on|at) the (?:grid )?line (?:at |of )?(?P<value>{NUMBER})")
 _SIDE = re.compile(rf"\b{_IS} (?P<side>above|over|beyond|past|below|under) {_LINE}")
-_LINK = r"(?:'s value|'s end|bar|value|end|is|are|reaches|has|shows|stands|ends|at|of|a|the|exactly|equals?|up|to)"
+_LINK = r"(?:'s value|'s end|bar|value|end|is|are|reaches|goes|has|shows|stands|ends|at|of|a|the|exactly|equals?|up|to)"
 _VALUE = re.compile(
     rf"(?P<name>{_C}|\b(?:it|its value|its end))(?: ?{_LINK}\b){{0,5}} ?[:=]? ?(?P<value>{NUMBER})(?! (?:{MORE}|{LESS}|bars?)\b)"
 )
+_OPENER = re.compile(
+    rf"\breach(?:es)?\b|\bline at\b|\bbetween\b|\b(?:they are|it is) (?:[^.;]*(?:, | and ))?{_C} (?!and\b|bars?\b)(?=[a-z])"
+)
+"""Words after which a value comes."""
 
 
 def check(problem: Problem, step: Step) -> Verdict:
     """The verdict on one step by the truth of this problem's picture, whatever steps came before. Never raises."""
-    return settle(_Facts(problem, step).claims())
+    facts = _Facts(problem, step)
+    claims = facts.claims()
+    return settle(claims, unread(facts.rest, _OPENER))
 
 
 class _Facts:

@@ -34,8 +34,9 @@ class Claim:
 
 
 def normalise(text: str) -> str:
-    """Lower case, single spaces, plain minus signs, at most 4,000 characters: what the patterns of a world are written for."""
-    return " ".join(text.lower().replace("\u2212", "-").replace("\u2013", "-").replace("\u2019", "'").split())[:4000]
+    """Lower case, single spaces, plain minus signs, "it is" for "it's", at most 4,000 characters: what the patterns of a world are for."""
+    plain = text.lower().replace("\u2212", "-").replace("\u2013", "-").replace("\u2019", "'").replace("it's ", "it is ")
+    return " ".join(plain.split())[:4000]
 
 
 def take(pattern: re.Pattern[str], text: str, judge: Callable[[re.Match[str]], Claim | None]) -> tuple[list[Claim], str]:
@@ -84,15 +85,25 @@ def stray(claims: Sequence[Claim], named: Sequence[int], known: Iterable[int]) -
     return None
 
 
-def settle(claims: Sequence[Claim]) -> Verdict:
-    """The verdict on a step that makes these claims: wrong where any is false, neutral where there is none."""
+def unread(rest: str, opener: re.Pattern[str]) -> str:
+    """The first number, sign, or word that opens a claim (`opener`) in what is left of a text whose claims are blotted out; else "".
+
+    With it a step is not all read: "the red bar reaches brown" is not taken for right because the sentence after it is.
+    """
+    left = re.search(rf"\d+|[+=<>]|{opener.pattern}", rest)
+    return left.group() if left else ""
+
+
+def settle(claims: Sequence[Claim], left: str = "") -> Verdict:
+    """The verdict on a step that makes these claims: wrong where any is false, neutral where there is none or some could not be read
+    (`left`, from `unread`)."""
     if not claims:
         return Verdict(None, "nothing here can be checked")
     kind: Literal["see", "compute"] = "compute" if any(claim.kind == "compute" for claim in claims) else "see"
     for claim in claims:
         if not claim.true:
             return Verdict(0, claim.why, kind)
-    return Verdict(1, claims[0].why, kind)
+    return Verdict(None, f"not all of it can be checked: {left!r}") if left else Verdict(1, claims[0].why, kind)
 
 
 @lru_cache(maxsize=1024)
@@ -109,6 +120,7 @@ def _patterns(names: tuple[str, ...], noun: str) -> tuple[re.Pattern[str], ...]:
     listing = rf"{term}(?:{_COMMA}{term})*"
     extreme = rf"(?:the )?(?P<word>{LARGEST}|{SMALLEST})(?: {noun or 'one'}| value| number)?"
     equal = "=|is|equals?|makes?|gives?"
+    word = rf"(?:{term}|\b[a-z]+\b)"
     forms = (
         rf"(?P<sum>{term}(?: ?(?:\+|-|\bplus\b|\bminus\b) ?{term})+) ?(?:{equal}) ?(?P<result>-?\d{{1,4}})(?!\w)",
         rf"(?P<sum>{term}(?:{_COMMA}{term})+) (?:together )?(?:makes?|adds? up to|sums? to|totals?) (?P<result>-?\d{{1,4}})(?!\w)",
@@ -119,6 +131,7 @@ def _patterns(names: tuple[str, ...], noun: str) -> tuple[re.Pattern[str], ...]:
         rf"(?P<a>{term}) (?:is )?(?P<word>(?:{MORE}|{LESS}) than|equal to|the same as) (?P<b>{term})",
         rf"(?P<row>{term}(?: ?[<>] ?{term})+)",
         rf"(?P<sum>{term}(?: ?[-+] ?{term})+) ?=(?! ?-?\d)",
+        rf"(?P<sum>{word}(?:(?: ?\+ ?| - ){word})+ ?= ?{word}|{word}(?: ?[<>] ?{word})+)",
     )
     return tuple(re.compile(form) for form in forms)
 
@@ -132,7 +145,7 @@ class _Reader:
         self.term = re.compile(rf"\b(?:{words})\b|\d+" if words else r"\d+")
 
     def judges(self) -> tuple[Callable[[re.Match[str]], Claim], ...]:
-        return (self.sums, self.sums, self.extreme, self.extreme, self.extreme, self.gap, self.order, self.row, self.open_sum)
+        return (self.sums, self.sums, self.extreme, self.extreme, self.extreme, self.gap, self.order, self.row, self.hole, self.hole)
 
     def terms(self, text: str) -> tuple[list[int], tuple[int, ...]]:
         """The values of all terms, and those of them that stand as plain numbers."""
@@ -174,7 +187,8 @@ class _Reader:
         true = all(a < b if sign == "<" else a > b for a, sign, b in zip(values, signs, values[1:], strict=False))
         return Claim(true, match["row"] if true else f"{match['row']} is not so", "compute", used)
 
-    def open_sum(self, match: re.Match[str]) -> Claim:
+    def hole(self, match: re.Match[str]) -> Claim:
+        """A sum or an order with something else where a number belongs; what is whole was read before."""
         return Claim(False, f"{match['sum']} comes to no number", "compute", self.terms(match["sum"])[1])
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cos.chain import Problem, Step
-from cos.problems.claims import normalise, read_claims, stray
+from cos.problems.claims import normalise, read_claims, stray, unread
 from cos.problems.digits_words import ROW, predicate_holds, values_of
 from cos.problems.world import Verdict
 
@@ -21,6 +22,11 @@ _READ = re.compile(
 _EXTREME = re.compile(rf"\b(largest|smallest|larger|smaller)(?: digit| number| value| one)? is (?:the )?(?:({_N})|({_PLACE}))")
 _COUNT = re.compile(rf"({_N}) (?:digits? |of them )(?:is|are) ({_PREDICATE})")
 _USE = re.compile(rf"\b(?P<place>{_PLACE}) (?P<v>{_N})|\b(?:(?P<label>\w+) )?sum (?P<s>{_N})|\b(?P<end>largest|smallest) (?P<e>{_N})")
+_OPENER = re.compile(
+    r"\b(?:digits?|number|it) (?:is|are|shows|reads)\b|\b(?:more|less|larger|smaller|greater) than\b|\bat (?:most|least)\b"
+    r"|\buses (?!(?:the )?#)"
+)
+"""Words after which a value comes."""
 _LABEL = re.compile(rf"\b(?:{_PLACE}|(?:\w+ )?sum|largest|smallest) (?={_N})")
 
 
@@ -72,7 +78,22 @@ def check(problem: Problem, step: Step) -> Verdict:
     if not seen and not worked:
         return Verdict(None, "it claims nothing that can be checked")
     wrong = [fault for fault in [*seen, *worked] if fault]
-    return Verdict(0 if wrong else 1, wrong[0] if wrong else "all its claims are true", "compute" if worked else "see")
+    left = "" if wrong else unread(_rest(facts, _READ.sub("#", f"{thought} | {reflection}")), _OPENER)
+    label = 0 if wrong else None if left else 1
+    why = wrong[0] if wrong else f"not all of it can be checked: {left!r}" if left else "all its claims are true"
+    return Verdict(label, why, "compute" if worked else "see")
+
+
+def _rest(facts: _Facts, text: str) -> str:
+    """What is left of a text when all claims that are read in it are blotted out."""
+    used = Counter(match["v"] or match["s"] or match["e"] for match in _USE.finditer(text))
+    rest = _COUNT.sub("#", _EXTREME.sub("#", read_claims(_LABEL.sub("", text), facts.values, "digit")[1]))
+
+    def blot(match: re.Match[str]) -> str:
+        used[match.group()] -= 1
+        return match.group() if used[match.group()] < 0 else "#"
+
+    return re.sub(_N, blot, rest)
 
 
 def _seen(facts: _Facts, text: str) -> Iterator[str]:

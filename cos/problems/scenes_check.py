@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from cos.chain import Problem, Step
-from cos.problems.claims import LARGEST, SMALLEST, normalise, read_claims
+from cos.problems.claims import LARGEST, SMALLEST, normalise, read_claims, unread
 from cos.problems.scenes_words import ALL_COLOURS, SHAPES, SIDE, Group, Thing, is_a, label, members, noun
 from cos.problems.world import Verdict
 
@@ -25,12 +25,17 @@ _SIDE = re.compile(r"\b(left|right) half|\b(top|bottom)\b")
 _NONE = re.compile(rf"\bthere (?:is|are) no {_THING}")
 _NONE_OF = re.compile(rf"\bnone of the {_N} things (?:is|are) (?:an? )?{_THING}")
 _COUNT = re.compile(rf"\bthere (?:is|are) {_N} {_THING}")
-_USES = re.compile(r"\buses ([^.]*)")
+_USES = re.compile(r"\b(?:uses|take) ([^.]*)")
 _USED_THING = re.compile(rf"\bthe {_THING} {_N}(?![0-9])")
 _USED_COUNT = re.compile(rf"\b{_N} {_THING}")
 _EXTREME = re.compile(f"the (?:{LARGEST}|{SMALLEST}) of")
 _ODD = re.compile(rf"\bonly the {_THING} differs")
 _OTHERS = re.compile(rf"\bthe other {_N} things are (?:all )?{_THING}")
+_OWN = (_LOCATED, _PLACES, _NONE, _NONE_OF, _COUNT, _ODD, _OTHERS)
+_OPENER = re.compile(
+    r"\b(?:is|are|lies) at\b|\bthere (?:is|are)\b|\b(?:more|less) than\b|\bequal to\b|\bnone of\b|\bother\b|\buses (?!(?:the )?#)"
+)
+"""Words after which a value comes."""
 
 
 def check(problem: Problem, step: Step) -> Verdict:
@@ -44,8 +49,18 @@ def check(problem: Problem, step: Step) -> Verdict:
     if not claims:
         return Verdict(None, "nothing that can be checked")
     kind: Literal["see", "compute"] = "compute" if worked else "see"
-    false = next((why for true, why in claims if not true), None)
-    return Verdict(1, claims[0][1], kind) if false is None else Verdict(0, false, kind)
+    if (false := next((why for true, why in claims if not true), None)) is not None:
+        return Verdict(0, false, kind)
+    left = unread(_rest(text), _OPENER)
+    return Verdict(None, f"not all of it can be checked: {left!r}", kind) if left else Verdict(1, claims[0][1], kind)
+
+
+def _rest(text: str) -> str:
+    """What is left of a text when all claims that are read in it are blotted out."""
+    rest = _USES.sub(lambda clause: _USED_COUNT.sub("#", _USED_THING.sub("#", clause.group())), read_claims(text)[1])
+    for pattern in _OWN:
+        rest = pattern.sub("#", rest)
+    return rest
 
 
 def _group(text: str) -> Group:
