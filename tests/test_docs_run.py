@@ -45,11 +45,13 @@ d = 1
 """
 _APP = """
 import arithmetic, dots, until_good
+from workbench.estimate import tokens
 from workbench.inputs import new_puzzle
 from workbench.session import Session
 from workbench.ui import build
 shown = repr(build(Session.offering(["scripted"], ["arithmetic"])).config)
 assert all(word in shown for word in ("until good", "until_good", "'arithmetic'", "'dots'")), shown
+assert tokens("until_good", 4, "scripted") > 0  # what a run will cost is said of any method
 assert new_puzzle("dots", 2).question == "How many dots are there?"
 """
 
