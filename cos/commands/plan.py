@@ -125,25 +125,27 @@ def _told(asked: Asked) -> dict[str, Any]:
     models = {}
     for name, size, picture in (("policy", asked.policy, asked.pictures[0]), ("reward", asked.reward, asked.pictures[1])):
         weights = {dtype: size.weight_bytes(dtype) for dtype in BYTES}
-        costs = asdict(size.costs(picture, asked.dtype))
-        models[name] = {**asdict(size), "picture_tokens": picture, "weight_bytes": weights, **costs}
+        costs = size.costs(picture, asked.dtype)
+        each = {key: getattr(costs, key) for key in ("flops_per_token", "flops_per_image", "kv_bytes_per_token")}
+        models[name] = {**asdict(size), "picture_tokens": picture, "weight_bytes": weights, **each}
     return models | {"lengths": asdict(asked.lengths), "count": asked.count, "together": asked.together, "hardware": asdict(asked.hardware)}
 
 
 def _text(what: str, asked: Asked, rows: list[dict[str, Any]]) -> str:
-    names = ("model", "parameters", f"weights, {asked.weights}", "a token's keys and values")
-    lines = [f"{names[0]:<16}" + "".join(f"{name:>26}" for name in names[1:])]
+    names = ("parameters", f"weights, {asked.weights}", "keys and values, a token")
+    lines = [f"{'model':<16}" + "".join(f"{name:>26}" for name in names)]
     for name, size in (("policy", asked.policy), ("reward model", asked.reward)):
         held = size.costs(0.0, asked.dtype).kv_bytes_per_token
         weights = _bytes(size.weight_bytes(asked.weights))
         lines.append(f"{name:<16}{_short(size.parameters + size.vision):>26}{weights:>26}{_bytes(held):>26}")
     heads = {"search": "method", "label": "source", "train": "stage"}
-    columns = ("tokens", "FLOPs", "memory", "all hours", "price") if asked.hardware.flops else ("tokens", "FLOPs", "memory")
+    timed, priced = bool(asked.hardware.flops), bool(asked.hardware.price)
+    columns = ["tokens", "FLOPs", "memory"] + ["all hours"] * timed + ["price"] * priced
     lines.append(f"{heads[what]:<16}" + "".join(f"{name:>12}" for name in columns))
     for row in rows:
         adapters = f" rank {row['rank']}" if row.get("rank") else ""
         cells = [_short(row["tokens"]), _short(row["flops"]), _bytes(row["memory_bytes"]) + ("" if row.get("fits", True) else " !")]
-        cells += [_short(row["hours"]), _short(row["price"])] if asked.hardware.flops else []
+        cells += [_short(row[key]) for key, told in (("hours", timed), ("price", priced)) if told]
         lines.append(f"{row['name'] + adapters:<16}" + "".join(f"{cell:>12}" for cell in cells))
     return "\n".join([*lines, *_notes(what, asked, rows)])
 
