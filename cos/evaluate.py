@@ -23,6 +23,7 @@ from cos.pool import clock, cost, keep, votes
 from cos.problems import draw, grades
 from cos.protocols import Policy, Prompt, Scorer, ToScore
 from cos.rewards.oracle import OracleScorer
+from cos.scale import Team, Work, complete, cut
 from cos.scores import AGGREGATORS
 from cos.search.methods import METHODS, ONE_CHAIN, Settings
 from cos.search.reading import image_reference
@@ -65,6 +66,13 @@ class Plan:
             raise UserError("nothing to evaluate: at least one problem, one method and a block of one are needed")
         if self.ns[0] < 1 or self.drawn < self.ns[-1]:
             raise UserError(f"n is {', '.join(map(str, self.ns))}; it must be 1 or more, and a pool of {self.drawn} must hold as many")
+        if self.swap_images and len(self.problems) < 2:
+            raise UserError("to swap pictures at least two problems are needed")
+
+    def check(self, *, truth: bool) -> None:
+        """Raise UserError where the reward can't do what is planned. `truth`: it is the oracle."""
+        if truth and self.swap_images:
+            raise UserError("the oracle looks at no picture, so swapping pictures says nothing of it: leave out --swap-images")
 
     @property
     def ns(self) -> list[int]:
@@ -77,6 +85,22 @@ class Plan:
         return self.pool_n or self.ns[-1]
 
 
+class Evaluator:
+    """The work of an evaluation, block by block (a `cos.scale.Work`). `folder`: that of the records, which traces are named from."""
+
+    def __init__(self, plan: Plan, policy: Policy, scorer: Scorer | None, folder: Path) -> None:
+        plan.check(truth=scorer is None)
+        self.plan, self.policy, self.scorer, self.folder = plan, policy, scorer, folder
+
+    def load(self) -> None:
+        """Nothing: the models are here."""
+
+    def rows(self, number: int) -> list[dict[str, Any]]:
+        """One record for each problem of block `number`."""
+        block = self.plan.problems[number * self.plan.block : (number + 1) * self.plan.block]
+        return _Block(self.plan, block, self.policy, self.scorer, self.folder).records()
+
+
 def evaluate(
     plan: Plan, policy: Policy, scorer: Scorer | None, records: Path, progress: Callable[[int, int], None] | None = None
 ) -> list[dict[str, Any]]:
@@ -84,19 +108,15 @@ def evaluate(
 
     `scorer` None: the truth itself rewards (the oracle). `progress(done, total)` is called at the start and after each block.
     """
-    if scorer is None and plan.swap_images:
-        raise UserError("the oracle looks at no picture, so swapping pictures says nothing of it: leave out --swap-images")
+    return gather(plan, Evaluator(plan, policy, scorer, records.parent), records, None, progress)
+
+
+def gather(
+    plan: Plan, work: Work, records: Path, team: Team | None, progress: Callable[[int, int], None] | None = None
+) -> list[dict[str, Any]]:
+    """As `evaluate`, by a team that does what an `Evaluator` of this plan would do; None: by `work` here."""
     with Log(records, RECORD, key="problem") as log:
-        for start in range(0, len(plan.problems), plan.block):
-            block = plan.problems[start : start + plan.block]
-            if left := {problem.id for problem in block} - log.done:
-                if progress:
-                    progress(sum(problem.id in log.done for problem in plan.problems), len(plan.problems))
-                # a block that a kill has cut is made again as a whole: what stands beside a problem in a batch can move the last digit
-                rows = _Block(plan, block, policy, scorer, records.parent).records()
-                log.add(*(row for row in rows if row["problem"] in left))
-    if progress:
-        progress(len(plan.problems), len(plan.problems))
+        complete(work, cut([problem.id for problem in plan.problems], plan.block), log, team, progress)
     made = {row["problem"]: row for row in read(records, RECORD, dict)}
     return [made[problem.id] for problem in plan.problems]
 
@@ -251,8 +271,6 @@ def _other(problem: Problem, problems: Sequence[Problem]) -> Problem:
     """The next problem of the same world (of any, where it is alone in its own)."""
     place = next(index for index, other in enumerate(problems) if other.id == problem.id)
     order = [*problems[place + 1 :], *problems[:place]]
-    if not order:
-        raise UserError("to swap pictures at least two problems are needed")
     return next((other for other in order if other.world == problem.world), order[0])
 
 

@@ -10,11 +10,15 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cos.commands.options import Outcome, Progress, add_models, add_search, need, settings
+from cos.commands.workers import Task, add_workers
 from cos.errors import UserError
+from cos.evaluate import Evaluator, Plan, gather
+from cos.scale import Row
 
 _POOL = 64
 _SAMPLING = ("temperature", "top_p", "max_tokens", "max_steps")
@@ -45,6 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the records, where a killed run goes on (runs/eval-...)")
     parser.add_argument("--block", type=int, default=32, help="problems at once, their prompts held open (32)")
+    add_workers(parser)
     parser.add_argument("--traces", action="store_true", help="keep every search under DIR/traces")
     parser.add_argument("--swap-images", action="store_true", help="also score with another problem's picture: does the reward model look?")
 
@@ -57,45 +62,90 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is no number, nor numbers with commas between") from None
 
 
+class _Evaluation(Task):
+    """Block -> the records of some problems."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        super().__init__(args)
+        self.ns, self.methods = sorted(set(args.n)), [name.strip() for name in args.methods.split(",") if name.strip()]
+        self.chosen = settings(argparse.Namespace(**{**vars(args), "n": self.ns[-1]}))
+        if args.limit < 1:
+            raise UserError(f"--limit is {args.limit}; it must be 1 or more")
+        self.given = {key: value for key in ("data", "images", "prompt") if (value := getattr(args, key)) is not None}
+
+    @cached_property
+    def models(self) -> dict[str, str]:
+        """The names of both."""
+        from cos.loading import fingerprint
+
+        return {"policy": fingerprint(self.args.policy, "policy"), "reward": fingerprint(self.args.reward, "reward")}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the records depend on."""
+        searched = {key: value for key, value in asdict(self.chosen).items() if key != "n"}
+        config = {"set": self.args.set, "methods": self.methods, **self.models, "n": self.ns, "pool": self.args.pool, "settings": searched}
+        return config | {"swap_images": self.args.swap_images, **self.given}
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What the pool depends on, but for the seed."""
+        sampled = {key: getattr(self.chosen, key) for key in _SAMPLING}
+        return {"set": self.args.set, **self.models, "n": self.args.pool, **sampled, **self.given}
+
+    @cached_property
+    def out(self) -> Path:
+        """The folder of the records."""
+        return Path(self.args.out or _folder("runs/eval", self.args.set, self.config))
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What is to be done."""
+        from cos.problems import problems
+        from cos.problems.benchmarks import Source
+
+        args, out = self.args, self.out
+        drawn = problems(args.set, args.limit, args.seed, Source(**self.given) if self.given else None)
+        pool = _folder(f"{out.parent}/pool", args.set, self.made_of | {"seed": args.seed}) if args.pool else None
+        traces = out / "traces" if args.traces else None
+        return Plan(drawn, self.methods, self.chosen, args.swap_images, args.block, traces, self.ns, args.pool or 0, pool)
+
+    def load(self) -> None:
+        """Load both models."""
+        from cos.loading import load_policy, load_scorer
+
+        policy = load_policy(self.args.policy)
+        self.evaluator = Evaluator(self.plan, policy, None if self.args.reward == "oracle" else load_scorer(self.args.reward), self.out)
+
+    def rows(self, number: int) -> list[Row]:
+        """Records of an evaluation."""
+        return self.evaluator.rows(number)
+
+
 def run(args: argparse.Namespace) -> Outcome:
     """Make the records that are missing, then the summary of all."""
     need(args, set="--set")
-    from cos.evaluate import Plan, evaluate
-    from cos.loading import fingerprint, load_policy, load_scorer
-    from cos.problems import problems
-    from cos.problems.benchmarks import Source, scores
+    from cos.problems.benchmarks import scores
     from cos.runs import Run
     from cos.store import write
     from cos.summary import summarise
     from cos.tables import table
 
-    ns, args.n = sorted(set(args.n)), max(args.n)
-    chosen, methods = settings(args), [name.strip() for name in args.methods.split(",") if name.strip()]
-    if args.limit < 1:
-        raise UserError(f"--limit is {args.limit}; it must be 1 or more")
-    given = {key: value for key in ("data", "images", "prompt") if (value := getattr(args, key)) is not None}
-    drawn = problems(args.set, args.limit, args.seed, Source(**given) if given else None)
-    models = {"policy": fingerprint(args.policy, "policy"), "reward": fingerprint(args.reward, "reward")}
-    searched = {key: value for key, value in asdict(chosen).items() if key != "n"}
-    config = {"set": args.set, "methods": methods, **models, "n": ns, "pool": args.pool, "settings": searched}
-    config |= {"swap_images": args.swap_images, **given}
-    out = Path(args.out or _folder("runs/eval", args.set, config))
-    made_of = {"set": args.set, **models, "n": args.pool, **{key: getattr(chosen, key) for key in _SAMPLING}, **given}
-    pool = _folder(f"{out.parent}/pool", args.set, made_of | {"seed": args.seed}) if args.pool else None
-    plan = Plan(drawn, methods, chosen, args.swap_images, args.block, out / "traces" if args.traces else None, ns, args.pool or 0, pool)
-    policy = load_policy(args.policy)
-    scorer = None if args.reward == "oracle" else load_scorer(args.reward)
-    if pool:
-        Run.start(pool, made_of, args.seed)
-    Run.start(out, config, args.seed)
-    records = evaluate(plan, policy, scorer, out / "records.jsonl", Progress("eval"))
+    work = _Evaluation(args)
+    plan, out = work.plan, work.out
+    plan.check(truth=args.reward == "oracle")
+    team = work.team()
+    if plan.pools:
+        Run.start(plan.pools, work.made_of, args.seed)
+    Run.start(out, work.config, args.seed)
+    records = gather(plan, work, out / "records.jsonl", team, Progress("eval"))
     summary, found = summarise(records, args.seed), scores.scores(records)
     own = {"benchmarks": found} if found else {}
     result = {"set": args.set, "policy": args.policy, "reward": args.reward, **summary, **own, "out": str(out)}
     write(out / "summary.json", "evaluation", [result])
     text = "\n".join([table(summary), *scores.lines(found)])
     (out / "table.txt").write_text(text + "\n", "utf-8")
-    if len(ns) > 1:
+    if len(plan.ns) > 1:
         _figure(summary, out)
     return Outcome(result, f"{text}\n{out}")
 

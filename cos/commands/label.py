@@ -14,24 +14,28 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
-from itertools import islice
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from cos import label
 from cos.chain import Labelled, Problem, Sample, Step
 from cos.commands.options import Outcome, Progress, need
+from cos.commands.workers import Task, add_workers
 from cos.errors import UserError
 from cos.metrics import auc
 from cos.problems.records import read_labelled, read_samples
+from cos.protocols import Policy
 from cos.rollouts import Rollouts, by_binary_search, by_rollouts
 from cos.sample import Picture
+from cos.scale import Chunks, Row, complete, cut
 from cos.store import Log, lines
 
 _Label = Callable[[Sequence[Sample]], list[Labelled]]
+_Source = tuple[dict[str, Any], Callable[[], _Label]]
+"""What labels depend on beside the file, and what loads the models and makes them."""
 _MEANING = {
     "n": "roll-outs from each step",
     "threshold": "a step is right where more than this share of them comes to the right answer",
@@ -58,117 +62,144 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--soft", action="store_true", help="labels are shares of roll-outs")
     parser.add_argument("--early-stop", action="store_true", help="no roll-outs after the first wrong step")
     parser.add_argument("--block", type=int, default=16, help="chains at once (16)")
+    add_workers(parser)
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Label what is missing."""
     need(args, file="FILE", by="--by", out="--out")
-    from cos.runs import Run
-
     if min(args.n, args.block) < 1 or not 0 <= args.threshold < 1:
         raise UserError("--n and --block must be 1 or more, and --threshold between 0 and 1 (1 itself excluded)")
-    file, progress = Path(args.out) / "labels.jsonl", Progress("label")
-    total = sum(1 for _ in lines(args.file))
-    settings, work = _consensus(args) if args.by == "consensus" else _labeller(args)
-    Run.start(args.out, {"by": args.by, "file": args.file, **settings}, args.seed)
-    new = 0
-    with Log(file, "labels", key="id") as log:
-        progress(len(log.done), total)
-        for rows in work(log.done):
-            log.add(*(row.to_json() for row in rows))
-            new += len(rows)
-            progress(len(log.done), total)
+    file = Path(args.out) / "labels.jsonl"
+    total, new = (_agree if args.by == "consensus" else _label_blocks)(args, file, Progress("label"))
     result = {"chains": total, "new": new, **_summary(file), "out": str(file)}
     return Outcome(result, _text(result))
 
 
-_Work = Callable[[Any], Iterator[list[Labelled]]]
-"""Ids that are there already -> the other chains with their labels, block by block."""
+class _Labelling(Task):
+    """Block -> some chains of the file with their labels."""
+
+    @cached_property
+    def source(self) -> _Source:
+        """Of the labels that --by asks for."""
+        from cos.problems import problem_files
+
+        root = self.args.images or Path(self.args.file).parent
+        return _SOURCES[self.args.by](self.args, lambda problem: problem_files.picture(problem, root))
+
+    def load(self) -> None:
+        """Load the models."""
+        self.labels = self.source[1]()
+        self.chunks = Chunks(lambda: read_samples(self.args.file), self.args.block)
+
+    def rows(self, number: int) -> list[Row]:
+        """Labelled chains."""
+        return [one.to_json() for one in self.labels(self.chunks[number])]
 
 
-def _labeller(args: argparse.Namespace) -> tuple[dict[str, Any], _Work]:
-    """What the labels depend on beside the file, and the work."""
-    from cos.problems import problem_files
+def _label_blocks(args: argparse.Namespace, file: Path, progress: Progress) -> tuple[int, int]:
+    """The number of chains, and of those that were labelled now."""
+    from cos.runs import Run
 
-    root = args.images or Path(args.file).parent
-    settings, labels = _SOURCES[args.by](args, lambda problem: problem_files.picture(problem, root))
-
-    def work(done: Any) -> Iterator[list[Labelled]]:
-        left = (sample for sample in read_samples(args.file) if sample.id not in done)
-        while block := list(islice(left, args.block)):
-            yield labels(block)
-
-    return settings, work
+    work = _Labelling(args)
+    ids, team = [sample.id for sample in read_samples(args.file)], work.team()
+    Run.start(args.out, {"by": args.by, "file": args.file, **work.source[0]}, args.seed)
+    with Log(file, "labels", key="id") as log:
+        return len(ids), complete(work, cut(ids, args.block), log, team, progress)
 
 
-def _truth(args: argparse.Namespace, picture: Picture) -> tuple[dict[str, Any], _Label]:
-    return {}, partial(label.by_truth, check=_check, grade=_grade)
+def _agree(args: argparse.Namespace, file: Path, progress: Progress) -> tuple[int, int]:
+    """The same of chains on which two sources agree."""
+    from cos.runs import Run
+
+    need(args, other="--with")
+    if args.workers > 1 or args.ray:
+        raise UserError("--by consensus compares two files, which needs no model: leave out --workers and --ray")
+    total, new, others = sum(1 for _ in lines(args.file)), 0, {other.id: other for other in read_labelled(args.other)}
+    Run.start(args.out, {"by": args.by, "file": args.file, "with": args.other}, args.seed)
+    with Log(file, "labels", key="id") as log:
+        for one in read_labelled(args.file):
+            if one.id in others and one.id not in log.done:
+                try:
+                    agreed = label.consensus(one, others[one.id])
+                except ValueError as problem:
+                    raise UserError(f"{args.file} and {args.other}: {problem}") from None
+                if agreed is not None:
+                    log.add(agreed.to_json())
+                    new += 1
+                progress(len(log.done), total)
+    return total, new
 
 
-def _rollouts(args: argparse.Namespace, picture: Picture) -> tuple[dict[str, Any], _Label]:
+def _truth(args: argparse.Namespace, picture: Picture) -> _Source:
+    return {}, lambda: partial(label.by_truth, check=_check, grade=_grade)
+
+
+def _rollouts(args: argparse.Namespace, picture: Picture) -> _Source:
     from cos.loading import fingerprint, load_policy
 
     how = Rollouts(**{field.name: getattr(args, field.name) for field in fields(Rollouts)})
-    policy = load_policy(args.policy)
     labels = by_binary_search if args.by == "binary" else by_rollouts
 
-    def go(block: Sequence[Sample]) -> list[Labelled]:
-        if blind := next((sample.problem.id for sample in block if sample.problem.answer is None), None):
-            raise UserError(f"{args.file}: problem {blind} has no gold answer, so roll-outs can't be judged; take --by judge or reward")
-        return labels(policy, block, picture, _grade, how, args.seed)
+    def load() -> _Label:
+        policy = load_policy(args.policy)
 
-    return {"policy": fingerprint(args.policy, "policy"), **vars(how)}, go
+        def go(block: Sequence[Sample]) -> list[Labelled]:
+            if blind := next((sample.problem.id for sample in block if sample.problem.answer is None), None):
+                raise UserError(f"{args.file}: problem {blind} has no gold answer, so roll-outs can't be judged; take --by judge or reward")
+            return labels(policy, block, picture, _grade, how, args.seed)
+
+        return go
+
+    return {"policy": fingerprint(args.policy, "policy"), **vars(how)}, load
 
 
-def _reward(args: argparse.Namespace, picture: Picture) -> tuple[dict[str, Any], _Label]:
+def _reward(args: argparse.Namespace, picture: Picture) -> _Source:
     from cos.loading import fingerprint, load_scorer
 
-    scorer = load_scorer(args.reward)
-    return {"reward": fingerprint(args.reward, "reward")}, lambda block: label.by_reward(scorer, block, picture)
+    def load() -> _Label:
+        scorer = load_scorer(args.reward)
+        return lambda block: label.by_reward(scorer, block, picture)
+
+    return {"reward": fingerprint(args.reward, "reward")}, load
 
 
-def _judge(args: argparse.Namespace, picture: Picture) -> tuple[dict[str, Any], _Label]:
-    from cos.loading import fingerprint, is_server, load_policy, load_vlm
+def _judge(args: argparse.Namespace, picture: Picture) -> _Source:
+    from cos.loading import fingerprint
 
     need(args, judge="--judge")
-    if args.judge == "scripted":
-        judge = label.speaker(load_policy("scripted"))
-    elif is_server(args.judge):
+
+    def load() -> _Label:
+        judge = label.speaker(_talker(args.judge))
+        return lambda block: label.by_judge(judge, block, picture)
+
+    return {"judge": fingerprint(args.judge, "policy")}, load
+
+
+def _talker(name: str) -> Policy:
+    """Any model that talks: it need not know the format of chains."""
+    from cos.loading import is_server, load_policy, load_vlm
+
+    if name == "scripted":
+        return load_policy(name)
+    if is_server(name):
         from cos.engine.remote import RemotePolicy
         from cos.engine.server import Server
 
-        judge = label.speaker(RemotePolicy(Server(args.judge), chains=False))
-    else:
-        vlm = load_vlm(args.judge, "policy")  # any model that talks: it need not know the format of chains
-        from cos.engine.torch_engine import TorchPolicy
+        return RemotePolicy(Server(name), chains=False)
+    vlm = load_vlm(name, "policy")
+    from cos.engine.torch_engine import TorchPolicy
 
-        judge = label.speaker(TorchPolicy(vlm))
-    return {"judge": fingerprint(args.judge, "policy")}, lambda block: label.by_judge(judge, block, picture)
+    return TorchPolicy(vlm)
 
 
-_SOURCES: dict[str, Callable[[argparse.Namespace, Picture], tuple[dict[str, Any], _Label]]] = {
+_SOURCES: dict[str, Callable[[argparse.Namespace, Picture], _Source]] = {
     "truth": _truth,
     "rollouts": _rollouts,
     "binary": _rollouts,
     "reward": _reward,
     "judge": _judge,
 }
-
-
-def _consensus(args: argparse.Namespace) -> tuple[dict[str, Any], _Work]:
-    need(args, other="--with")
-    others = {other.id: other for other in read_labelled(args.other)}
-
-    def work(done: Any) -> Iterator[list[Labelled]]:
-        for one in read_labelled(args.file):
-            if one.id in others and one.id not in done:
-                try:
-                    agreed = label.consensus(one, others[one.id])
-                except ValueError as problem:
-                    raise UserError(f"{args.file} and {args.other}: {problem}") from None
-                yield [] if agreed is None else [agreed]
-
-    return {"with": args.other}, work
 
 
 def _summary(file: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ example: cos sample --set all:train --limit 12000 --n 4 --policy runs/policy/mod
 from __future__ import annotations
 
 import argparse
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,8 +16,10 @@ from PIL import Image
 
 from cos.chain import Problem, Sample
 from cos.commands.options import Outcome, Progress, need
+from cos.commands.workers import Task, add_workers
 from cos.errors import UserError
 from cos.sample import Picture, Sampling, samples
+from cos.scale import Row, complete, cut
 
 _MEANING = {
     "n": "chains for each problem",
@@ -45,31 +48,54 @@ def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"{meaning} ({default})")
     parser.add_argument("--out", metavar="DIR", help="the folder; a killed run goes on where it was")
     parser.add_argument("--block", type=int, default=64, help="problems at once (64)")
+    add_workers(parser)
+
+
+class _Sampling(Task):
+    """Block -> the samples of some problems."""
+
+    @cached_property
+    def problems(self) -> tuple[list[Problem], Picture]:
+        """All problems, and where their pictures come from."""
+        return _problems(self.args)
+
+    @property
+    def how(self) -> Sampling:
+        """What the options say."""
+        return Sampling(**{name: getattr(self.args, name) for name in _MEANING})
+
+    def load(self) -> None:
+        """Load the policy."""
+        from cos.loading import load_policy
+
+        self.policy = load_policy(self.args.policy)
+
+    def rows(self, number: int) -> list[Row]:
+        """Samples, problem after problem."""
+        (wanted, picture), size = self.problems, self.args.block
+        drawn = samples(self.policy, wanted[number * size : (number + 1) * size], picture, self.how, self.args.seed, size)
+        return [sample.to_json() for own in drawn for sample in own]
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Draw what is missing."""
     need(args, out="--out")
-    from cos.loading import fingerprint, load_policy
+    from cos.loading import fingerprint
     from cos.runs import Run
     from cos.store import Log
 
-    how = Sampling(**{name: getattr(args, name) for name in _MEANING})
-    if min(_LIMIT if args.limit is None else args.limit, args.block, how.n) < 1:
+    work = _Sampling(args)
+    if min(_LIMIT if args.limit is None else args.limit, args.block, args.n) < 1:
         raise UserError("--limit, --block and --n must be 1 or more")
-    (wanted, picture), progress = _problems(args), Progress("sample")
-    policy, file = load_policy(args.policy), Path(args.out) / "pool.jsonl"
+    wanted, file = work.problems[0], Path(args.out) / "pool.jsonl"
+    team = work.team()
     source = {"set": args.set, "data": args.data, "problems": args.problems, "policy": fingerprint(args.policy, "policy")}
-    Run.start(args.out, {**source, **vars(how)}, args.seed)
+    Run.start(args.out, {**source, **vars(work.how)}, args.seed)
+    ids = [f"{problem.id}/{number}" for problem in wanted for number in range(args.n)]
     with Log(file, "pool", key="id") as log:
-        left = [problem for problem in wanted if any(f"{problem.id}/{number}" not in log.done for number in range(how.n))]
-        done = len(wanted) - len(left)
-        progress(done, len(wanted))
-        for own in samples(policy, left, picture, how, args.seed, args.block):
-            log.add(*(sample.to_json() for sample in own if sample.id not in log.done))
-            done += 1
-            progress(done, len(wanted))
-    result = {"problems": len(wanted), "new": len(left), **_counts(file, {problem.id for problem in wanted}), "out": str(file)}
+        new = len({one.rpartition("/")[0] for one in ids if one not in log.done})
+        complete(work, cut(ids, args.block * args.n), log, team, Progress("sample"))
+    result = {"problems": len(wanted), "new": new, **_counts(file, {problem.id for problem in wanted}), "out": str(file)}
     text = "{chains} chains of {problems} problems, {answered} of them with an answer, {right} with the right one, {tokens} tokens; {out}"
     return Outcome(result, text.format(**result))
 
