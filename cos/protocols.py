@@ -7,6 +7,7 @@ prompts; the order of the answers is the order of the requests, and no answer de
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -39,11 +40,15 @@ class Opened:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a model's token-forwards cost: FLOPs a token and an encoded image, bytes of keys and values a token. Zero where unknown."""
+    """What a model's token-forwards cost: FLOPs a token and an encoded image, bytes of keys and values a token. Zero where unknown.
+
+    `kv_room`: bytes of keys and values that it can hold; what is beyond would be read again. Infinite where it holds none here.
+    """
 
     flops_per_token: float = 0.0
     flops_per_image: float = 0.0
     kv_bytes_per_token: float = 0.0
+    kv_room: float = math.inf
 
 
 @dataclass(frozen=True)

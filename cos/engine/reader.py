@@ -62,7 +62,7 @@ class Reader:
         language, vision = self.vlm.parameters()
         seen = self.vlm.model.config.vision_config
         patches = np.prod(np.broadcast_to(getattr(seen, "image_size", 448), 2) // np.broadcast_to(seen.patch_size, 2))
-        return Costs(2.0 * language, 2.0 * vision * float(patches), float(self.layout.bytes_per_token))
+        return Costs(2.0 * language, 2.0 * vision * float(patches), float(self.layout.bytes_per_token), float(self.room.size))
 
     def forward(self, rows: Rows, ids: torch.Tensor, starts: np.ndarray, asks: Sequence[Ask] = ()) -> torch.Tensor:
         """One pass: ids (rows, count) at positions from `starts` on; hidden states (rows, count, width)."""

@@ -45,7 +45,8 @@ class BlendScorer:
         self._parts = [(weight / total, scorer) for weight, scorer in parts]
         self.name = "blend:" + "+".join(f"{weight:g}*{scorer.name}" for weight, scorer in parts)
         each = [scorer.costs for _, scorer in parts]
-        self.costs = Costs(*(math.fsum(getattr(cost, name) for cost in each) / len(each) for name in Costs.__dataclass_fields__))
+        means = {name: math.fsum(getattr(cost, name) for cost in each) / len(each) for name in Costs.__dataclass_fields__}
+        self.costs = Costs(**means | {"kv_room": min(cost.kv_room for cost in each)})
         self._handles: dict[Handle, tuple[Handle, ...]] = {}  # ours -> that of each part
         self._below: dict[Handle, list[Handle]] = {}
         self._root: dict[Handle, Handle] = {}

@@ -46,7 +46,7 @@ def run(
     scorer: Scorer | None = None,
     *,
     rows: int = 256,
-    memory: float = math.inf,
+    memory: float | None = None,
     stop: threading.Event | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Generator[Event, None, None]:
@@ -54,12 +54,15 @@ def run(
 
     `rows` limits a batch; searches are taken up as long as what the live ones draw stays within it. `memory` limits, in bytes, keys and
     values: those of a batch, copied for each row, and those that live searches hold, by the models' `Costs`; a single row, and a single
-    search, run whatever they take. `progress(ended, of)` is told at the start and whenever searches have ended.
+    search, run whatever they take. None: what the models have room for, so that none drops what it needs again. `progress(ended, of)` is
+    told at the start and whenever searches have ended.
 
     A search that fails ends alone, with the reason in its trace. When `stop` is set, no further batch is begun and every search ends as
     stopped. However this iterator ends, all roots are closed. The scorer is opened for a prompt when its search first asks for rewards.
     """
     waiting = list(enumerate(searches))[::-1]
+    if memory is None:
+        memory = min(policy.costs.kv_room, scorer.costs.kv_room if scorer else math.inf)
     scheduler = _Scheduler(policy, scorer, _Budget(rows, memory), stop or threading.Event())
     tell = progress or (lambda ended, of: None)
     tell(0, len(searches))

@@ -174,6 +174,7 @@ def held(policy: TorchPolicy) -> int:
 
 def test_a_policy_with_little_room_reads_again_and_draws_the_same(policy: TorchPolicy, vlm: VLM) -> None:
     narrow = TorchPolicy(vlm, room=60 * policy._reader.layout.bytes_per_token)
+    assert narrow.costs.kv_room == 60 * narrow.costs.kv_bytes_per_token
     narrow._decoder.bias = policy._decoder.bias
     found = []
     for one in (policy, narrow):

@@ -1,14 +1,20 @@
-"""Pieces and a script of constant length, for the search tests."""
+"""What the search tests share: a prompt, pieces and a script of constant length, searches run to their ends."""
 
 from __future__ import annotations
 
+import json
 import random
+from typing import Any
 
 from cos.chain import Chain, Step
-from cos.models.scripted import words
+from cos.models.scripted import ScriptedPolicy, ScriptedScorer, words
 from cos.protocols import Prompt
+from cos.search.growth import Search
+from cos.search.scheduler import run
+from cos.search.trace import SearchTrace
 from cos.template import pieces
 
+PROMPT = Prompt("how many dots are there")
 STEPS = 3
 
 
@@ -37,3 +43,15 @@ def lengths() -> tuple[int, int, int]:
 def by_hash(prompt: Prompt, texts: tuple[str, ...]) -> float:
     """A reward without ties that comes from the text alone."""
     return random.Random(repr(texts)).random()
+
+
+def finish(*searches: Search, policy: Any = None, scorer: Any = None, **options: Any) -> list[SearchTrace]:
+    """The traces of these searches, run together to their ends."""
+    for _ in run(searches, policy or ScriptedPolicy(), scorer or ScriptedScorer(), **options):
+        pass
+    return [search.trace for search in searches]
+
+
+def as_bytes(trace: SearchTrace) -> str:
+    """All of a trace but its times."""
+    return json.dumps(trace.to_json(times=False))

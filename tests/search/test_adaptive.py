@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from search_scripts import STEPS, by_hash, numbers
+from search_scripts import PROMPT, STEPS, by_hash, numbers
 
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
-from cos.protocols import Prompt
 from cos.search.asking import Settings
 from cos.search.chains import chains_needed
 from cos.search.growth import Search
 from cos.search.scheduler import run, solve
 from cos.search.trace import SearchTrace
-
-PROMPT = Prompt("how many dots are there")
 
 
 def searched(rule: Any = by_hash, calibration: Any = None, scorer: Any = None, **options: Any) -> SearchTrace:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from search_scripts import STEPS, answer_text, by_hash, lengths, numbers, step_text
+from search_scripts import PROMPT, STEPS, answer_text, by_hash, lengths, numbers, step_text
 
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.protocols import Prompt
@@ -21,7 +21,6 @@ from cos.search.growth import Search
 from cos.search.scheduler import run, solve
 from cos.search.trace import SearchTrace
 
-PROMPT = Prompt("how many dots are there")
 Path = tuple[int, ...]
 
 

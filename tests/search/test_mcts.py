@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from search_scripts import STEPS, by_hash, lengths, numbers, step_text
+from search_scripts import PROMPT, STEPS, by_hash, lengths, numbers, step_text
 
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.protocols import Prompt
@@ -15,8 +15,6 @@ from cos.search.asking import Settings
 from cos.search.mcts import puct
 from cos.search.scheduler import solve
 from cos.search.trace import SearchTrace
-
-PROMPT = Prompt("how many dots are there")
 
 
 def searched(script: Any = numbers, rule: Any = by_hash, **options: Any) -> SearchTrace:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_scripts import answer_text, by_hash, numbers, step_text
+from search_scripts import PROMPT, answer_text, by_hash, numbers, step_text
 
 from cos.errors import UserError
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
@@ -22,7 +22,6 @@ from cos.search.populations import odds, systematic, widths
 from cos.search.scheduler import solve
 from cos.search.trace import SearchTrace
 
-PROMPT = Prompt("how many dots are there")
 rewards = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 

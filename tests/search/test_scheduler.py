@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from search_scripts import STEPS, answer_text, by_hash, numbers, step_text
+from search_scripts import PROMPT, STEPS, answer_text, as_bytes, by_hash, numbers, step_text
 
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.protocols import Costs, Draw, Piece, Prompt, Scored, ToScore
@@ -18,7 +17,6 @@ from cos.search.methods import METHODS
 from cos.search.scheduler import TOKENS, run
 from cos.search.trace import SearchTrace
 
-PROMPT = Prompt("how many dots are there")
 LONG = Prompt("a long story")
 
 
@@ -42,10 +40,6 @@ def finish(searches: Sequence[Search], policy: Any, scorer: Any = None, **option
     return [search.trace for search in searches]
 
 
-def as_bytes(trace: SearchTrace) -> str:
-    return json.dumps(trace.to_json(times=False))
-
-
 def several(count: int = 6) -> list[Search]:
     return [Search(PROMPT, ("best_of_n", "step_beam", "mcts")[i % 3], Settings(n=8, width=3, seed=i)) for i in range(count)]
 
@@ -67,6 +61,9 @@ def test_keys_and_values_of_batches_and_live_searches_stay_within_the_memory() -
     one = 8 * TOKENS * 2.0
     assert [as_bytes(trace) for trace in finish(several(), tight, memory=2.2 * one)] == wanted
     assert max(free.opened) == 6 and tight.opened[0] == 2  # two by the guess; then by what the first ones came to hold
+    own = Watched(costs=Costs(kv_bytes_per_token=2.0, kv_room=2.2 * one))
+    assert [as_bytes(trace) for trace in finish(several(), own)] == wanted
+    assert (own.opened, [*map(len, own.batches)]) == (tight.opened, [*map(len, tight.batches)])  # by itself as much as it has room for
     rows = Watched(costs=costs)
     assert [as_bytes(trace) for trace in finish(several(1), rows, memory=3.5 * 2.0 * (256 + 5))] == wanted[:1]
     assert max(map(len, rows.batches)) == 3  # a row may come to the prompt's 5 tokens and a step of 256
@@ -121,6 +118,15 @@ def faulty(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
     return numbers(prompt, texts, rng)
 
 
+class Touchy(ScriptedPolicy):
+    """Can't write about one question."""
+
+    def draw(self, requests: Sequence[Draw]) -> list[list[Piece]]:
+        if any(self.tree.places[request.parent].prompt.question == "unwritable" for request in requests):
+            raise RuntimeError("no kernel for this")
+        return super().draw(requests)
+
+
 class Fragile(ScriptedScorer):
     """Can't score one question."""
 
@@ -132,11 +138,11 @@ class Fragile(ScriptedScorer):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_bad_question_ends_only_its_own_search_with_the_reason(method: str) -> None:
-    questions = ("good", "nonsense", "empty", "endless", "unscorable")
+    questions = ("good", "nonsense", "empty", "endless", "unscorable", "unwritable")
     searches = [Search(Prompt(question), method, Settings(n=4, width=2, max_steps=4)) for question in questions]
     searches.append(Search(Prompt("gone", "no/such/picture.png"), method, Settings(n=4, width=2, max_steps=4)))
-    policy, scorer = ScriptedPolicy(faulty), Fragile(by_hash)
-    good, nonsense, empty, endless, unscorable, gone = finish(searches, policy, scorer)
+    policy, scorer = Touchy(faulty), Fragile(by_hash)
+    good, nonsense, empty, endless, unscorable, unwritable, gone = finish(searches, policy, scorer)
     (alone,) = finish([Search(Prompt("good"), method, Settings(n=4, width=2, max_steps=4))], ScriptedPolicy(faulty))
     assert as_bytes(good) == as_bytes(alone)
     assert (nonsense.ended, endless.ended) == ("no_answer", "no_answer")
@@ -147,5 +153,6 @@ def test_a_bad_question_ends_only_its_own_search_with_the_reason(method: str) ->
         assert unscorable.ended == "answered"
     else:
         assert (unscorable.ended, unscorable.ended_why) == ("failed", "RuntimeError: no score for this")
+    assert (unwritable.ended, unwritable.ended_why) == ("failed", "RuntimeError: no kernel for this")
     assert gone.ended == "failed" and "no/such/picture.png: no such picture" in gone.ended_why
     assert not policy.tree.places and not scorer.tree.places

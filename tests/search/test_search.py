@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
 import pytest
 from PIL import Image
-from search_scripts import STEPS, answer_text, lengths, numbers, step_text
+from search_scripts import PROMPT, STEPS, answer_text, as_bytes, by_hash, finish, lengths, numbers, step_text
 
 from cos.errors import UserError
 from cos.models.scripted import IMAGE_TOKENS, ScriptedPolicy, ScriptedScorer, words
 from cos.protocols import Costs, Draw, Piece, Prompt
 from cos.search.growth import Search
 from cos.search.methods import METHODS, Settings
-from cos.search.scheduler import run, solve
+from cos.search.scheduler import solve
 from cos.search.select import rechosen, select
 from cos.search.trace import SearchTrace
-
-PROMPT = Prompt("how many dots are there")
-
-
-def finish(*searches: Search, policy: Any = None, scorer: Any = None, **options: Any) -> list[SearchTrace]:
-    for _ in run(searches, policy or ScriptedPolicy(), scorer or ScriptedScorer(), **options):
-        pass
-    return [search.trace for search in searches]
-
-
-def as_bytes(trace: SearchTrace) -> str:
-    return json.dumps(trace.to_json(times=False))
 
 
 def test_counters_equal_the_formulas_of_the_cost_model() -> None:
@@ -40,7 +27,7 @@ def test_counters_equal_the_formulas_of_the_cost_model() -> None:
     total = first + (STEPS - 1) * later + answer
     c = IMAGE_TOKENS + len(words(PROMPT.question))
     for method in ("best_of_n", "weighted_vote", "step_beam", "dvts", "annealed_beam", "rebase", "particle"):
-        policy, scorer = ScriptedPolicy(numbers, costs=costs), ScriptedScorer(lambda p, texts: hash_reward(texts), costs=costs)
+        policy, scorer = ScriptedPolicy(numbers, costs=costs), ScriptedScorer(by_hash, costs=costs)
         meter = solve(Prompt(PROMPT.question, image), policy, scorer, method, Settings(n=n, width=width)).meter
         assert (meter.policy_prefill, meter.policy_decode) == (c, n * total)
         assert (meter.reward_prefill, meter.reward_step) == (c, n * (total + STEPS + 1))  # one tag a piece
@@ -49,10 +36,6 @@ def test_counters_equal_the_formulas_of_the_cost_model() -> None:
         assert meter.kv_peak_bytes == 2 * meter.tokens
     greedy = solve(Prompt(PROMPT.question, image), ScriptedPolicy(numbers), ScriptedScorer(), "greedy").meter
     assert (greedy.policy_decode, greedy.reward_prefill, greedy.vision_calls) == (total, 0, 1)
-
-
-def hash_reward(texts: tuple[str, ...]) -> float:
-    return random.Random(repr(texts)).random()
 
 
 def bits(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
@@ -212,7 +195,7 @@ def test_selector_and_aggregator_of_a_finished_search_change_without_a_model(met
             for selector in ("best_of_n", "weighted_vote", "vote")
             for aggregator in ("cos", "min", "answer")
         }
-        finish(*searches.values(), policy=ScriptedPolicy(bits), scorer=ScriptedScorer(lambda p, texts: hash_reward(texts)))
+        finish(*searches.values(), policy=ScriptedPolicy(bits), scorer=ScriptedScorer(by_hash))
         kept = SearchTrace.from_json(searches["best_of_n", "cos"].trace.to_json())
         for (selector, aggregator), search in searches.items():
             if method != "adaptive_n" or selector == "best_of_n":  # which decides as best_of_n does
