@@ -25,7 +25,7 @@ from typing import IO, Any, TypeVar
 from cos.errors import UserError
 
 VERSION = 1
-VERSIONS = {"pool": 2}
+VERSIONS = {"pool": 2, "eval": 2}
 """The version of every record kind of today is VERSION, but for these."""
 
 LONGEST_LINE = 64 * 2**20

@@ -24,7 +24,7 @@ from cos.problems import PROBLEM_SETS, draw, problems
 from cos.problems.world import SPLITS
 from cos.search.reading import image_reference
 from cos.search.trace import SearchTrace
-from cos.store import read
+from cos.store import read, schema
 from cos.summary import COSTS, summarise
 
 EVALUATION, CARD = "records.jsonl", "card.json"
@@ -39,12 +39,12 @@ Record = dict[str, Any]
 
 def evaluations(root: Path | None) -> list[str]:
     """Names of the folders right below `root` that hold the records of an evaluation, the newest first."""
-    return _folders(root, EVALUATION, '"cos.eval/1"')
+    return _folders(root, EVALUATION, "eval")
 
 
 def cards(root: Path | None) -> list[str]:
     """Names of the folders right below `root` that hold a report card, the newest first."""
-    return _folders(root, CARD, '"cos.card/1"')
+    return _folders(root, CARD, "card")
 
 
 def located(root: Path | None, names: Sequence[str], name: str | None, upload: str | None, file: str) -> Path | None:
@@ -144,12 +144,12 @@ def best_answers(row: Record) -> tuple[float | None, float | None]:
     return wrong, right
 
 
-def _folders(root: Path | None, file: str, schema: str) -> list[str]:
-    found = []
+def _folders(root: Path | None, file: str, kind: str) -> list[str]:
+    found, wanted = [], f'"{schema(kind)}"'
     for path in root.glob(f"*/{file}") if root is not None and root.is_dir() else ():
         try:
             with path.open(encoding="utf-8", errors="replace") as lines:
-                if schema in lines.read(200):
+                if wanted in lines.read(200):
                     found.append((path.stat().st_mtime, path.parent.name))
         except OSError:
             continue
