@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cos.meter import Meter
 from cos.protocols import Costs
 from cos.search.asking import Settings
-from cos.search.methods import FIRST, METHODS, ONE_CHAIN
+from cos.search.methods import FIRST, ONE_CHAIN
 
 UNSCORED = frozenset({"greedy", "sample", "vote"})
 """Methods that ask for no rewards."""
@@ -40,8 +40,8 @@ class Work:
 
 
 def search(method: str, settings: Settings, lengths: Lengths, policy: Costs, reward: Costs) -> Work:
-    """One search that runs alone. KeyError for a method that does not exist."""
-    drawn = _DRAWN[method](settings, lengths.pieces)
+    """One search that runs alone. A method that is not told apart here draws N chains' worth, as most do."""
+    drawn = _DRAWN.get(method, _chains)(settings, lengths.pieces)
     meter = costed(
         Meter(
             policy_prefill=round(lengths.prompt),
@@ -102,7 +102,6 @@ def _mcts(settings: Settings, pieces: float) -> float:
 
 
 _DRAWN: dict[str, Callable[[Settings, float], float]] = {
-    **dict.fromkeys(METHODS, _chains),
     **dict.fromkeys(ONE_CHAIN, lambda settings, pieces: pieces),
     "lookahead": _lookahead,
     "retrace": _retrace,
