@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         models = given.policy or named("COS_POLICY"), given.reward or named("COS_REWARD")
         session = Session.offering(*models, Archive(Path(given.runs)))
         session.results = Path(given.results)
-        session.may_load = given.load if given.load is not None else given.host in (None, *HERE) and not PUBLIC & os.environ.keys()
+        session.may_ask = given.host in (None, *HERE) and not PUBLIC & os.environ.keys()
+        session.may_load = session.may_ask if given.load is None else given.load
         if given.mcp and find_spec("mcp") is None:
             raise UserError("--mcp needs the extra of that name: pip install 'cos-workbench[mcp]'")
         session.warm()

@@ -1,7 +1,8 @@
 """The Label page: a vote on every step of a chain, and only then what the reward model and the truth say of it.
 
 Opened from a run (`label?run=ID&search=0`), a recording, or a trace file with its picture. What is saved is a file of label records in the
-app's folder of runs, `labels/TOKEN.jsonl`, and a download; `cos train prm --data FILE --images FOLDER` reads either.
+app's folder of runs, `labels/TOKEN.jsonl`, and a download; `cos train prm --data FILE --images FOLDER` reads either. The visitor's browser
+keeps the token, so a page that is loaded again goes on with the same file.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from workbench.inputs import read_encoded, read_picture
 from workbench.parts import QUIET, plainly
 from workbench.recordings import recordings
 from workbench.session import Session
-from workbench.votes import Task, task_of
+from workbench.votes import Task, kept, task_of
 
 NOTHING = "Choose a recorded run, or put in a run's id or a trace file. Then vote on each step by what the picture shows."
 _SIDE = 1024  # pixels of an uploaded picture, which stays with its visitor
@@ -41,26 +42,26 @@ class Handlers:
         self.session = session
         self.folder = session.archive.folder / "labels"
 
-    async def start(self, old: Task | None, request: gr.Request) -> list[Any]:
+    async def start(self, old: Task | None, token: str, request: gr.Request) -> list[Any]:
         """The run or recording that the address names."""
         asked = parts.query(request, ["run", "search", "trace"])
         if "trace" in asked:
-            return await asyncio.to_thread(self.recorded, asked["trace"], old)
+            return await asyncio.to_thread(self.recorded, asked["trace"], old, token)
         if "run" in asked:
             number = int(asked["search"]) if asked.get("search", "").isdecimal() else 0
-            return await asyncio.to_thread(self.run, asked["run"], old, number)
+            return await asyncio.to_thread(self.run, asked["run"], old, token, number)
         return [None, *_view(None)]
 
-    def recorded(self, name: str | None, old: Task | None) -> list[Any]:
+    def recorded(self, name: str | None, old: Task | None, token: str = "") -> list[Any]:
         """A recorded run. Raises UserError for a name that is none."""
         one = recordings().get(name or "")
         if one is None:
             raise UserError("There is no recorded run of this name.")
         asked = one.run.asked.problem
         source = parts.data_address(png(one.run)) if one.run.picture is not None else ""
-        return _begin(task_of(one.trace, asked, source, f"recorded-{one.name}"), old)
+        return self._begin(task_of(one.trace, asked, source, f"recorded-{one.name}"), old, token)
 
-    def run(self, text: str, old: Task | None, number: int = 0) -> list[Any]:
+    def run(self, text: str, old: Task | None, token: str = "", number: int = 0) -> list[Any]:
         """A run of the app, by its id or any text that holds it (a link). Raises UserError where there is none."""
         found = _ID.search(text or "")
         run = self.session.archive.find(found[0]) if found else None
@@ -69,16 +70,16 @@ class Handlers:
         if not run.done.is_set():
             raise UserError("This run is still at work; open it again when it has ended.")
         source = f"runs/{run.id}/picture.png" if run.picture is not None else ""
-        return _begin(task_of(run.traces[number], run.asked.problem, source, run.id), old)
+        return self._begin(task_of(run.traces[number], run.asked.problem, source, run.id), old, token)
 
-    def upload(self, file: str | None, picture: str | None, old: Task | None) -> list[Any]:
+    def upload(self, file: str | None, picture: str | None, old: Task | None, token: str = "") -> list[Any]:
         """A trace file, and its picture where no world draws it. Raises UserError for what is none, and where they do not fit."""
         if file is None:
             return [gr.skip()] * (1 + _VIEWS)
         trace = results.trace_file(Path(file))
         problem = results.problem_of(trace)
         if problem is not None:
-            return _begin(task_of(trace, problem, results.picture(problem), problem.id), old)
+            return self._begin(task_of(trace, problem, results.picture(problem), problem.id), old, token)
         if picture is None:
             raise UserError("Put in the picture of this trace too: steps are judged by what it shows.")
         if (trace.image or {}).get("sha256") not in _hashes(picture):
@@ -86,7 +87,14 @@ class Handlers:
         shown = read_picture(picture)
         shown.thumbnail((_SIDE, _SIDE))
         name = "file-" + hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
-        return _begin(task_of(trace, None, results.address(shown), name), old)
+        return self._begin(task_of(trace, None, results.address(shown), name), old, token)
+
+    def _begin(self, task: Task, old: Task | None, token: str) -> list[Any]:
+        """A new task, which goes on with the visitor's file: that of the task before, or the one that the browser remembers."""
+        token = old.token if old else token
+        saved = kept(self.folder, token)
+        task = replace(task, token=token, saved=saved) if saved else task
+        return _shown(replace(task, stops=old.stops) if old else task)
 
     def vote(self, task: Task | None, stops: bool, event: gr.EventData) -> list[Any]:
         """The votes as they are now: `[task, rows, status]`. What the page sends is looked through."""
@@ -111,24 +119,19 @@ class Handlers:
         return _shown(task.turn(at))
 
     def save(self, task: Task | None) -> list[Any]:
-        """Keep the votes, and go on with the next chain."""
+        """Keep the votes, and go on with the next chain; the last value is the token, for the browser to remember."""
         if task is None:
             raise UserError(NOTHING)
         task = task.save(self.folder, self._picture(task))
         told = f"Saved: {len(task.saved)} {'chain' if len(task.saved) == 1 else 'chains'} · {task.agreement()}"
         task, *shown = _shown(task.turn(task.at + 1) if task.at + 1 < len(task.chains) else task)
-        return [task, render.status(told), *shown[1:]]
+        return [task, render.status(told), *shown[1:], task.token]
 
     def _picture(self, task: Task) -> Image.Image | None:
         if task.source.startswith("data:"):
             return read_encoded(task.source)
         run = self.session.archive.find(task.source.removeprefix("runs/").partition("/")[0])
         return run.picture if run else None
-
-
-def _begin(task: Task, old: Task | None) -> list[Any]:
-    """A new task, which goes on with the visitor's file and its labels."""
-    return _shown(replace(task, token=old.token, saved=old.saved, stops=old.stops) if old else task)
 
 
 def _shown(task: Task) -> list[Any]:
@@ -176,6 +179,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
     """Lay out the page and connect it; to be called inside its route."""
     do = Handlers(session)
     task = gr.State(None)
+    token = gr.BrowserState("", storage_key="cos-labels", secret="cos-labels")  # a fixed one: else nothing is remembered over a restart
     with gr.Row(elem_id="bench"):
         with gr.Column(elem_id="controls", min_width=280):
             about = parts.html("", "about")
@@ -194,23 +198,23 @@ def page(session: Session, demo: gr.Blocks) -> None:
             link = parts.html("", "labels")
             parts.html(_HELP, "help")
     views = [status, about, chain, rows, link]
-    demo.load(plainly_later(do.start), task, [task, *views], **QUIET)
-    recorded.input(plainly(do.recorded), [recorded, task], [task, *views], **QUIET)
-    run.submit(plainly(do.run), [run, task], [task, *views], **QUIET)
+    demo.load(in_words(do.start), [task, token], [task, *views], **QUIET)
+    recorded.input(plainly(do.recorded), [recorded, task, token], [task, *views], **QUIET)
+    run.submit(plainly(do.run), [run, task, token], [task, *views], **QUIET)
     for given in (file, picture):
-        given.upload(plainly(do.upload), [file, picture, task], [task, *views], **QUIET)
+        given.upload(plainly(do.upload), [file, picture, task, token], [task, *views], **QUIET)
     rows.voted(plainly(do.vote), [task, stops], [task, rows, status], queue=False, trigger_mode="always_last", **QUIET)
     stops.input(plainly(do.stop), [task, stops], [task, rows, status], queue=False, **QUIET)
     chain.input(plainly(do.turn), [task, chain], [task, *views], queue=False, **QUIET)
-    save.click(plainly(do.save), task, [task, *views], **QUIET)
+    save.click(plainly(do.save), task, [task, *views, token], **QUIET)
 
 
-def plainly_later(handler: Any) -> Any:
-    """As `parts.plainly`, for a handler that waits."""
+def in_words(handler: Any) -> Any:
+    """`Handlers.start`, with its `UserError` in the page's status line."""
 
-    async def wrapped(old: Task | None, request: gr.Request) -> list[Any]:
+    async def wrapped(old: Task | None, token: str, request: gr.Request) -> list[Any]:
         try:
-            shown: list[Any] = await handler(old, request)
+            shown: list[Any] = await handler(old, token, request)
         except UserError as problem:
             return [None, render.status(str(problem), "wrong"), *_view(None)[1:]]
         return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -10,10 +11,13 @@ import gradio as gr
 from cos.errors import UserError
 from cos.loading import Role
 from workbench import parts, render, shelf
-from workbench.parts import QUIET, plainly
+from workbench.parts import QUIET, plainly, plainly_later
 from workbench.session import Session, loaded, policy_of, scorer_of
 
 REFUSED = "No models are loaded for visitors here. Whoever runs the app can name some (--policy NAME, --reward NAME), or allow it (--load)."
+
+NAMES = ("Folder, or Hub id owner/name", "Folder, Hub id owner/name, or http://host:port/v1#MODEL")
+"""What may be named, without servers and with them."""
 
 
 class Handlers:
@@ -42,16 +46,13 @@ class Handlers:
         return [render.status(status), facts, render.codes(shelf.usage(*pair))]
 
     async def load(self, name: str, role: Role, request: gr.Request) -> list[Any]:
-        """Load another model and offer it on all pages: `[choices, status, facts and card, code]`."""
-        try:
-            if not self.session.may_load:
-                raise UserError(REFUSED)
-            self.session.rate.admit(parts.host(request))
-            offered = self.session.policies if role == "policy" else self.session.rewards
-            name = await asyncio.to_thread(shelf.admit, name, role, offered)
-            await asyncio.to_thread(policy_of if role == "policy" else scorer_of, name)
-        except UserError as problem:
-            raise gr.Error(str(problem), print_exception=False) from None
+        """Load another model and offer it on all pages: `[choices, status, facts and card, code]`. Raises UserError for what may not be."""
+        if not self.session.may_load:
+            raise UserError(REFUSED)
+        self.session.rate.admit(parts.host(request))
+        offered = self.session.policies if role == "policy" else self.session.rewards
+        name = await asyncio.to_thread(partial(shelf.admit, servers=self.session.may_ask), name, role, offered)
+        await asyncio.to_thread(policy_of if role == "policy" else scorer_of, name)
         if role == "policy":
             self.session.policies = [*self.session.policies, name]
         else:
@@ -75,7 +76,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
         with gr.Column(elem_id="controls", min_width=280):
             model = gr.Dropdown(offered, value=offered[0][1], label="Model", elem_id="model")
             with gr.Accordion("Load another", open=True):
-                name = gr.Textbox(label="Folder, or Hub id owner/name", max_length=300, elem_id="new-model")
+                name = gr.Textbox(label=NAMES[session.may_ask], max_length=300, elem_id="new-model")
                 role = gr.Radio([("policy", "policy"), ("reward model", "reward")], value="policy", label="as", elem_id="role")
                 limits = f"Safetensors only, no code of others, at most {shelf.MOST_BYTES / 1e9:.0f} GB."
                 gr.HTML(f'<p class="left-out">{limits if session.may_load else render.escape(REFUSED)}</p>', apply_default_css=False)
@@ -89,4 +90,4 @@ def page(session: Session, demo: gr.Blocks) -> None:
     shown = [status, facts, code]
     demo.load(plainly(do.start), None, [model, *shown], **QUIET)
     model.input(plainly(do.show), model, shown, **QUIET)
-    go.click(do.load, [name, role], [model, *shown], concurrency_limit=1, **QUIET)
+    go.click(plainly_later(do.load), [name, role], [model, *shown], concurrency_limit=1, **QUIET)

@@ -23,7 +23,7 @@ from workbench import parts, plots, render, results
 from workbench.bench import VIEWS, example, read_chain, viewed
 from workbench.inputs import WORLDS, examples, new_puzzle, read_prompt, read_settings, truth_of
 from workbench.limits import LIMITS
-from workbench.parts import QUIET, plainly
+from workbench.parts import QUIET, plainly, plainly_later
 from workbench.runs import Run
 from workbench.session import Session
 
@@ -67,23 +67,6 @@ class Handlers:
         figure = figure if figure in others else others[0]
         shapes = plots.styled(drawn[figure]), plots.styled(drawn[_RELIABILITY]), groups
         return [shown, gr.Dropdown(others, value=figure), *(gr.update(value=shape, visible=True) for shape in shapes)]
-
-    async def press(
-        self,
-        view: str,
-        picture: str | None,
-        question: str,
-        puzzle: Problem | None,
-        text: str,
-        reward: str,
-        old: Scored | None,
-        request: gr.Request,
-    ) -> list[Any]:
-        """`score`, with what goes wrong on the visitor's screen."""
-        try:
-            return await self.score(view, picture, question, puzzle, text, reward, old, request)
-        except UserError as problem:
-            raise gr.Error(str(problem), print_exception=False) from None
 
     async def score(
         self,
@@ -183,7 +166,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
         demo.load(lambda: gr.Dropdown(list(session.rewards)), None, reward, **QUIET)
     given = [picture, question, puzzle, text, reward, bench]
     for button, view in zip(buttons, VIEWS, strict=True):
-        button.click(do.press, [gr.State(view), *given], [bench, rows, status], concurrency_limit=None, **QUIET)
+        button.click(plainly_later(do.score), [gr.State(view), *given], [bench, rows, status], concurrency_limit=None, **QUIET)
     for button, is_wrong in ((right, False), (wrong, True)):
         button.click(_puzzles(is_wrong), [world], [picture, question, puzzle, text], **QUIET)
 

@@ -68,6 +68,8 @@ class Session:
     """A folder with evaluations and report cards to look at, each in a folder of its own."""
     may_load: bool = False
     """Whether visitors may have further models loaded."""
+    may_ask: bool = False
+    """Whether they may name a server to ask: only where they are this machine's own user."""
     _views: OrderedDict[str, View] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

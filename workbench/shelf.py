@@ -19,7 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError, safe_open
 
 from cos.errors import UserError
-from cos.loading import EMBEDDED, HOW, Role, fingerprint, parse_blend
+from cos.loading import EMBEDDED, HOW, Role, fingerprint, is_server, parse_blend
 from cos.models import hub
 from cos.models.vlm import NOTES
 
@@ -85,7 +85,7 @@ def facts(name: str, role: Role, loaded: bool) -> list[tuple[str, str]]:
     home = folder(name, role)
     if base(name, role)[0] in _NO_WEIGHTS:
         return [*rows, ("weights", "none: a script" if name == "scripted" else "none: the truth of a world")]
-    if base(name, role)[0].startswith(("http://", "https://")):
+    if is_server(base(name, role)[0]):
         return [*rows, ("weights", "none here: a server answers")]
     if home is None:
         return [*rows, ("weights", "on the Hub, not here yet")]
@@ -138,8 +138,11 @@ def usage(policy: str, reward: str) -> list[tuple[str, str]]:
     ]
 
 
-def admit(name: str, role: Role, offered: Sequence[str]) -> str:
-    """The name of a model that may be loaded. Raises UserError for what is too large, holds no safetensors, or is no model."""
+def admit(name: str, role: Role, offered: Sequence[str], *, servers: bool) -> str:
+    """The name of a model that may be loaded. Raises UserError for what is too large, holds no safetensors, or is no model.
+
+    `servers`: whether it may be a server's. Who names one has this machine send requests there, so only this machine's own user may.
+    """
     name = name.strip()
     if not name or name in offered:
         raise UserError("Write a folder or a Hub id owner/name that is not offered yet.")
@@ -148,6 +151,10 @@ def admit(name: str, role: Role, offered: Sequence[str]) -> str:
     model, _ = base(name, role)
     if name.startswith("blend:") or model in _NO_WEIGHTS:
         raise UserError("Only a model with weights of its own can be loaded here.")
+    if is_server(model):
+        if not servers:
+            raise UserError("Servers are named where the app is started: app.py --policy http://host:port/v1#MODEL.")
+        return name
     if model == "embedded":
         return name
     size = _size_here(Path(model)) if Path(model).is_dir() else _size_there(model)

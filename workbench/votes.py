@@ -6,6 +6,7 @@ What is asked is kept apart from what is known: `Task.rows` gives reward and tru
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import zlib
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from cos.errors import UserError
 from cos.problems import check, grade
 from cos.problems.benchmarks import BENCHMARKS
 from cos.problems.problem_files import drawn
+from cos.problems.records import read_labelled
 from cos.search.trace import Node, SearchTrace
 from cos.store import dump, schema, write
 from cos.template import TemplateError, pieces
@@ -27,6 +29,8 @@ from workbench.render.votes import WORDS, Row
 MOST_CHAINS, MOST_LABELS, MOST_KEPT = 200, 500, 2000
 """Chains of a trace that are offered; chains that one visitor may label; files of labels in a folder. Ours."""
 MEANS = {"right": 1.0, "neutral": None, "wrong": 0.0, None: None}
+TOKEN = re.compile(r"[0-9a-f]{24}")
+"""Name of a visitor's file: 96 random bits, so that nobody finds another's by trying."""
 HALF = 0.5
 """A reward of a half or more takes a step for right."""
 
@@ -116,12 +120,13 @@ class Task:
     def save(self, folder: Path, picture: Image.Image | None) -> Task:
         """Keep the votes as labels: `folder/TOKEN.jsonl`, written anew as a whole, and `folder/images/` for a picture that no world draws.
 
-        Raises UserError where there is no vote, and beyond what one visitor may keep.
+        What the file holds already, by another page of the same visitor too, stays in it. Raises UserError where there is no vote, and
+        beyond what one visitor may keep.
         """
         if not any(self.said):
             raise UserError("Vote on a step first: right, neutral or wrong.")
         row = self.record()
-        saved = (*(one for one in self.saved if one.id != row.id), row)
+        saved = (*(one for one in kept(folder, self.token) or self.saved if one.id != row.id), row)
         file = folder / f"{self.token}.jsonl"
         if len(saved) > MOST_LABELS or (not file.exists() and sum(1 for _ in folder.glob("*.jsonl")) >= MOST_KEPT):
             raise UserError("More labels can't be kept here; download those that you have and go on in a new page.")
@@ -153,6 +158,16 @@ class Task:
         told = [f"{sum(a == b for a, b in judged)} of {len(judged)} votes as the reward" if judged else ""]
         told.append(f"{sum(a == b for a, b in known)} of {len(known)} as the truth" if known else "")
         return " · ".join(text for text in told if text)
+
+
+def kept(folder: Path, token: object) -> tuple[Labelled, ...]:
+    """What a visitor's file holds; nothing for a token that is none, and for a file that is not there or can't be read."""
+    if not isinstance(token, str) or not TOKEN.fullmatch(token):
+        return ()
+    try:
+        return tuple(read_labelled(folder / f"{token}.jsonl"))
+    except UserError:
+        return ()
 
 
 def task_of(trace: SearchTrace, problem: Problem | None, source: str, name: str) -> Task:

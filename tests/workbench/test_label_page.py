@@ -84,8 +84,8 @@ def test_labels_are_saved_as_voted_and_read_as_rows_of_a_training(session: Sessi
     count = len(task.open.texts)
     task, *_ = do.vote(task, True, event(task, "right", "neutral", *["right"] * (count - 3), "wrong"))
     first = task.open.chain
-    task, status, *_, link = do.save(task)
-    assert "Saved: 1 chain" in status and task.at == 1 and task.said == (None,) * len(task.open.texts)
+    task, status, *_, link, token = do.save(task)
+    assert token == task.token and "Saved: 1 chain" in status and task.at == 1 and task.said == (None,) * len(task.open.texts)
     task, *_ = do.save(do.vote(task, True, event(task, "wrong"))[0])
     (file,) = (session.archive.folder / "labels").glob("*.jsonl")
     rows = list(read_labelled(file))
@@ -109,6 +109,24 @@ def test_labelling_a_chain_again_replaces_its_labels(session: Session, run: Run)
     assert row.labels.steps[0] == 1.0
     again, *_ = do.run(run.id, task)
     assert again.token == task.token and again.saved == task.saved
+
+
+def test_a_page_that_is_loaded_again_goes_on_with_the_same_file(session: Session, run: Run) -> None:
+    do = label.Handlers(session)
+    *_, token = do.save(do.vote(task := do.run(run.id, None)[0], True, event(task, "wrong"))[0])
+    again, *_ = do.run(run.id, None, token)
+    assert again.token == token and [one.id for one in again.saved] == [task.id]
+    beside = do.turn(do.run(run.id, None, token)[0], 1)[0]  # another page of the same visitor, opened before the next vote
+    do.save(do.vote(again := do.turn(again, 2)[0], True, event(again, "right"))[0])
+    *_, same = do.save(do.vote(beside, True, event(beside, "right"))[0])
+    (file,) = (session.archive.folder / "labels").glob("*.jsonl")
+    assert same == token and len(list(read_labelled(file))) == 3, "neither page writes over the other's labels"
+
+
+@pytest.mark.parametrize("token", ["", "0" * 24, "../../etc/passwd", "x" * 24, None, ["0" * 24]])
+def test_a_token_that_names_no_file_begins_a_new_one(session: Session, run: Run, token: Any) -> None:
+    task, *_ = label.Handlers(session).run(run.id, None, token)
+    assert task.token != token and votes.TOKEN.fullmatch(task.token) and task.saved == ()
 
 
 def test_agreement_counts_first_votes_against_reward_and_truth() -> None:
@@ -176,7 +194,7 @@ def test_a_file_that_is_no_trace_is_refused(session: Session, tmp_path: Path, te
 @pytest.mark.parametrize("query", [{"run": "../../etc/passwd"}, {"run": "0" * 24}, {"trace": "../x"}])
 def test_what_is_not_there_is_said(session: Session, query: dict[str, str]) -> None:
     asked = SimpleNamespace(session_hash="me", query_params=query)
-    shown = asyncio.run(label.plainly_later(label.Handlers(session).start)(None, asked))
+    shown = asyncio.run(label.in_words(label.Handlers(session).start)(None, "", asked))
     assert shown[0] is None and "There is no" in shown[1]
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gradio as gr
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 import app
 from cos.errors import UserError
-from cos.models.scripted import ScriptedPolicy
+from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from workbench import models, session, shelf
 from workbench.session import Session
 
@@ -33,9 +32,9 @@ def home(tmp_path: Path) -> Path:
 
 
 def refused(do: models.Handlers, name: str, role: Any = "policy") -> str:
-    with pytest.raises(gr.Error) as said:
+    with pytest.raises(UserError) as said:
         asyncio.run(do.load(name, role, REQUEST))
-    return str(said.value.message)
+    return str(said.value)
 
 
 def test_the_numbers_are_those_of_the_files(home: Path) -> None:
@@ -83,7 +82,8 @@ def test_loading_keeps_within_limits(home: Path, tmp_path: Path, monkeypatch: py
     (tmp_path / "pickled").mkdir()
     (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"x")
     assert "no safetensors" in refused(do, str(tmp_path / "pickled"))
-    assert "no Hub id" in refused(do, "http://127.0.0.1:22/v1#m") and "no Hub id" in refused(do, "judge:http://127.0.0.1:22/v1#m", "reward")
+    for name, role in (("http://127.0.0.1:22/v1#m", "policy"), ("judge:http://127.0.0.1:22/v1#m", "reward")):
+        assert "where the app is started" in refused(do, name, role)
     assert "no Hub id" in refused(do, "../etc") and "not offered yet" in refused(do, " scripted ") and "not offered yet" in refused(do, "")
     assert "weights of its own" in refused(do, "oracle") and "weights of its own" in refused(do, "blend:1*a/b+1*c/d", "reward")
     monkeypatch.setattr(shelf, "MOST_BYTES", 100)
@@ -116,17 +116,27 @@ def test_a_loaded_model_is_offered(home: Path, monkeypatch: pytest.MonkeyPatch) 
     assert refused(models.Handlers(mine), str(home), "reward") == "no tags" and str(home) not in mine.rewards
 
 
+def test_a_server_is_asked_for_this_machines_own_user_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, asked = Session(may_load=True, may_ask=True), list[str]()
+    monkeypatch.setattr(session, "load_scorer", lambda name: asked.append(name) or ScriptedScorer())
+    name = "judge:http://127.0.0.1:9/v1#m"
+    shown = asyncio.run(models.Handlers(mine).load(name, "reward", REQUEST))
+    assert asked == [name] and mine.rewards[-1] == name and "a server answers" in shown[2]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "environment", "may"),
+    ("arguments", "environment", "may", "asks"),
     [
-        ([], {}, True),
-        (["--host", "0.0.0.0"], {}, False),
-        (["--host", "0.0.0.0", "--load"], {}, True),
-        (["--no-load"], {}, False),
-        ([], {"SPACE_ID": "a/b"}, False),
+        ([], {}, True, True),
+        (["--host", "0.0.0.0"], {}, False, False),
+        (["--host", "0.0.0.0", "--load"], {}, True, False),
+        (["--no-load"], {}, False, True),
+        ([], {"SPACE_ID": "a/b"}, False, False),
     ],
 )
-def test_only_this_machine_loads_by_default(monkeypatch: pytest.MonkeyPatch, arguments: list[str], environment: Any, may: bool) -> None:
+def test_only_this_machine_loads_by_default(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], environment: Any, may: bool, asks: bool
+) -> None:
     for name in app.PUBLIC:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -135,4 +145,4 @@ def test_only_this_machine_loads_by_default(monkeypatch: pytest.MonkeyPatch, arg
     monkeypatch.setattr(app, "build", seen.append)
     monkeypatch.setattr(app, "serve", lambda *given, **more: "")
     assert app.main(["--policy", "scripted", "--reward", "scripted", *arguments]) == 0
-    assert seen[0].may_load is may and seen[0].results == Path("runs")
+    assert seen[0].may_load is may and seen[0].may_ask is asks and seen[0].results == Path("runs")

@@ -25,6 +25,7 @@ from workbench import rewards
 from workbench.bench import VIEWS, example, read_chain, viewed, write_chain
 from workbench.inputs import examples
 from workbench.limits import LIMITS
+from workbench.parts import plainly_later
 from workbench.session import Session
 
 PROBLEM, PICTURE = examples()[0]
@@ -97,27 +98,27 @@ def test_the_bench_gives_the_reward_models_own_scores(file: str) -> None:
     do = rewards.Handlers(Session())
     text = "Look: I see [3]. | So.\nAnswer: 3"
     given = [file, PROBLEM.question, PROBLEM, text, "scripted"]
-    old, table, status = asyncio.run(do.press(VIEWS[0], *given, None, REQUEST))
+    old, table, status = asyncio.run(do.score(VIEWS[0], *given, None, REQUEST))
     scorer = ScriptedScorer()
     (root,) = scorer.open([Prompt(PROBLEM.question, PICTURE)])
     (own,) = scorer.score([ToScore(root.handle, tuple(pieces(read_chain(text))))])
     assert old["columns"][0][2] == list(own.rewards) and f"{own.rewards[0]:.2f}" in table and "2 pieces" in status and "truth" in table
-    both, table, status = asyncio.run(do.press("blank", *given, old, REQUEST))
+    both, table, status = asyncio.run(do.score("blank", *given, old, REQUEST))
     assert [name for name, *_ in both["columns"]] == ["as it is", "blank"] and "2 pictures" in status and table.count("<img") == 2
-    again, *_ = asyncio.run(do.press("blank", *given[:3], text + "4", "scripted", both, REQUEST))
+    again, *_ = asyncio.run(do.score("blank", *given[:3], text + "4", "scripted", both, REQUEST))
     assert [name for name, *_ in again["columns"]] == ["as it is", "blank"], "another chain begins anew, with the true picture first"
     with pytest.raises(gr.Error, match="Line 1"):
-        asyncio.run(do.press("blank", *given[:3], "nothing", "scripted", None, REQUEST))
+        asyncio.run(plainly_later(do.score)("blank", *given[:3], "nothing", "scripted", None, REQUEST))
 
 
 def test_the_oracle_is_asked_about_the_true_picture_alone(file: str) -> None:
     do = rewards.Handlers(Session())
     for wrong in (False, True):
         text = example(PROBLEM, wrong=wrong)
-        old, table, _ = asyncio.run(do.press(VIEWS[0], file, PROBLEM.question, PROBLEM, text, "oracle", None, REQUEST))
+        old, table, _ = asyncio.run(do.score(VIEWS[0], file, PROBLEM.question, PROBLEM, text, "oracle", None, REQUEST))
         assert (0.0 in old["columns"][0][2]) == wrong and ("✗ wrong" in table) == wrong
-    with pytest.raises(gr.Error, match="oracle"):
-        asyncio.run(do.press("blank", file, PROBLEM.question, PROBLEM, text, "oracle", None, REQUEST))
+    with pytest.raises(UserError, match="oracle"):
+        asyncio.run(do.score("blank", file, PROBLEM.question, PROBLEM, text, "oracle", None, REQUEST))
 
 
 def test_other_pictures_are_other() -> None:
