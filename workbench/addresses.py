@@ -12,6 +12,7 @@ the run's folder, whose name must be an id.
 | /curves?eval=NAME | the Curves page, on an evaluation below the app's results |
 | /rewards, /models | the Rewards and the Models page |
 | /runs/ID/N.json, N.svg, N.html, picture.png | a run's files |
+| /recorded/NAME/0.json, 0.svg, 0.html, picture.png | those of a recorded run |
 | /gradio_api/... | Gradio's own, and the API: `solve`, `score_steps`, `get_trace` |
 """
 
@@ -21,6 +22,7 @@ import io
 import json
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -30,6 +32,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workbench import render
 from workbench.limits import LIMITS
+from workbench.recordings import recordings
 from workbench.runs import Archive, Run
 
 KINDS = {"json": "application/json", "svg": "image/svg+xml", "html": "text/html; charset=utf-8", "png": "image/png"}
@@ -46,14 +49,15 @@ def routes(archive: Archive) -> list[Route]:
     """What the server answers beside Gradio's pages."""
 
     async def answer(request: Request) -> Response:
-        found = await run_in_threadpool(file, archive, request.path_params["id"], request.path_params["name"])
+        kept = recorded if request.url.path.startswith("/recorded/") else partial(file, archive)
+        found = await run_in_threadpool(kept, request.path_params["id"], request.path_params["name"])
         if found is None:
             return PlainTextResponse("There is no such run here, or no longer.", status_code=404)
         content, kind = found
         return Response(content, media_type=KINDS[kind], headers={**_HEADERS, "Content-Disposition": "attachment"})
 
     handler: Callable[[Request], Awaitable[Response]] = answer
-    return [Route("/runs/{id}/{name}", handler, methods=["GET"])]
+    return [Route(f"/{room}/{{id}}/{{name}}", handler, methods=["GET"]) for room in ("runs", "recorded")]
 
 
 class Smaller:
@@ -83,8 +87,16 @@ class Smaller:
 def file(archive: Archive, id: str, name: str) -> tuple[bytes, str] | None:
     """A file of a run and its kind; None for whatever is none."""
     run = archive.find(id)
-    if run is None:
-        return None
+    return None if run is None else _part(run, name)
+
+
+def recorded(id: str, name: str) -> tuple[bytes, str] | None:
+    """A file of a recorded run, as `file`."""
+    one = recordings().get(id)
+    return None if one is None else _part(one.run, name)
+
+
+def _part(run: Run, name: str) -> tuple[bytes, str] | None:
     if name == "picture.png":
         return (png(run), "png") if run.picture is not None else None
     matched = _FILE.fullmatch(name)

@@ -61,7 +61,7 @@ def read(path: Path) -> Recording:
         if row.get("schema") != SCHEMA:
             raise UserError(f"schema {row.get('schema')!r} where {SCHEMA} is needed")
         image = Image.open(io.BytesIO(base64.b64decode(row["picture"], validate=True)), formats=["PNG"]).convert("RGB")
-        run = Run("", Asked.from_json(row["asked"]), image, [SearchTrace.from_json(row["trace"])])
+        run = Run(path.stem, Asked.from_json(row["asked"]), image, [SearchTrace.from_json(row["trace"])])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error, UserError) as problem:
         raise UserError(f"{path}: {problem}") from None
     for event in (run.stop, run.begun, run.done):

@@ -29,14 +29,13 @@ def moment(run: Run, number: int, count: int, selected: int | None = None) -> st
     with run.lock:
         whole = run.traces[number]
         trace = SearchTrace.replay(whole.events[:count])
-        place = render.Place(run.id, number) if run.id else None
         return render.panel(
             trace,
             is_right=run.is_right(number),
             is_wrong=run.is_wrong if run.asked.problem else None,
             selected=selected,
             most_tokens=whole.meter.tokens,
-            place=place,
+            place=render.Place(run.id, number, recorded=run.id in recordings()),
         )
 
 

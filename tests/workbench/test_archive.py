@@ -25,10 +25,12 @@ from cos.protocols import Prompt
 from cos.search.methods import Settings
 from cos.search.trace import SearchTrace
 from workbench import runs
-from workbench.addresses import file
+from workbench.addresses import file, recorded
 from workbench.export import command, python, recipe
 from workbench.inputs import examples
 from workbench.limits import LIMITS
+from workbench.recordings import recordings
+from workbench.replay import moment
 from workbench.runs import Archive, Asked, Run
 from workbench.session import Session
 
@@ -83,7 +85,7 @@ def test_what_is_no_id_opens_nothing(tmp_path: Path, id: object) -> None:
 def test_no_text_reaches_another_file(id: str, name: str) -> None:
     archive = Archive()
     (archive.folder / "secret.json").write_text("{}", "utf-8")
-    assert file(archive, id, name) is None
+    assert file(archive, id, name) is None and recorded(id, name) is None
 
 
 def test_old_runs_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +133,17 @@ def test_files_by_address(tmp_path: Path) -> None:
     assert kind == "png" and content.startswith(b"\x89PNG")
     for name in ("2.json", "0.jsonl", "asked.json", "../asked.json", "0.json/..", "", "0.html\n"):
         assert file(session.archive, run.id, name) is None, name
+
+
+def test_recorded_runs_have_files_and_links_too() -> None:
+    name, one = next(iter(recordings().items()))
+    content, kind = recorded(name, "0.json") or (b"", "")
+    assert kind == "json" and SearchTrace.from_json(json.loads(content)).to_json() == one.trace.to_json()
+    for ending in ("svg", "html"):
+        assert (recorded(name, f"0.{ending}") or ("", ""))[1] == ending
+    assert recorded(name, "picture.png") and recorded(name, "1.json") is None and recorded(f"../recorded/{name}", "0.json") is None
+    shown = moment(one.run, 0, len(one.trace.events), selected=1)
+    assert f'"recorded/{name}/0.json"' in shown and f'"label?trace={name}"' in shown and "what-if" not in shown
 
 
 def test_a_page_of_its_own_runs_nothing_but_its_script(tmp_path: Path) -> None:

@@ -34,17 +34,20 @@ PAD = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where a search is kept: the id of its run and its number in it. Links are relative to the app's root."""
+    """Where a search is kept: the id of its run (of a recorded one the name) and its number in it. Links are relative to the app's root."""
 
     run: str
     search: int
+    recorded: bool = False
 
     def href(self, ending: str) -> str:
         """The address of a file: the trace (`json`), the tree (`svg`) or a page of its own (`html`)."""
-        return f"runs/{self.run}/{self.search}.{ending}"
+        return f"{'recorded' if self.recorded else 'runs'}/{self.run}/{self.search}.{ending}"
 
     def page(self, name: str, node: int | None = None) -> str:
         """The address of a page of the app about this search."""
+        if self.recorded:
+            return f"{name}?trace={self.run}"
         return f"{name}?run={self.run}&amp;search={self.search}" + ("" if node is None else f"&amp;node={node}")
 
 
@@ -210,7 +213,7 @@ def _trail(trace: SearchTrace, leaf: Node, picked: Node | None, look: _Cards) ->
         return f'<p class="trail"><span>{what}{number}</span></p>'
     why = f": {escape(clip(picked.why, 200))}" if picked.why else ""
     what_if = ""
-    if look.place is not None and (picked.is_step or picked.answer is not None):
+    if look.place is not None and not look.place.recorded and (picked.is_step or picked.answer is not None):
         what_if = f'<a href="{look.place.page("what-if", picked.id)}">what if …</a>'
     return (
         f'<p class="trail picked"><span>Node {picked.id}, <em>{picked.status}</em>{why}{number}</span>'
