@@ -1,4 +1,4 @@
-"""The commands and Python blocks of README.md and docs/extending.md run as they stand, in order, in a folder of their own.
+"""The commands and Python blocks of README.md and of the pages of docs/ run as they stand, in order, in a folder of their own.
 
 A block that begins with `# name.py` or `# name.yaml` is that file. A block after `<!-- not run: REASON -->` is not run; its `cos`
 commands are still read by their verbs.
@@ -20,7 +20,6 @@ import pytest
 from cos.__main__ import _parse
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/extending.md")
 NEEDED = ("docs", "app.py")
 """What the blocks use of the project's folder, beside `.venv`."""
 
@@ -91,6 +90,14 @@ def read(page: str) -> list[Block]:
     return blocks((ROOT / page).read_text("utf-8"), page)
 
 
+PAGES = [
+    name
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for name in [str(page.relative_to(ROOT))]
+    if any(block.language in ("sh", "python") for block in read(name))
+]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder that looks like the project's, where blocks may write."""
@@ -129,14 +136,14 @@ def test_all_blocks_run(page: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_is_not_run_says_why_and_is_read_by_its_verb(page: str) -> None:
-    found = read(page)
-    assert found and all(block.language for block in found), "a block without a language"
-    for block in found:
+def test_what_is_not_run_says_why_and_is_read_by_its_verb(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for block in read(page):
+        assert block.language, f"{block.place}: a block without a language is not run by anybody"
         assert block.why is None or len(block.why.split()) >= 3, f"{block.place}: why is it not run?"
-        for command in block.commands if block.language == "sh" else ():
-            if command.startswith(".venv/bin/cos "):
-                _parse(shlex.split(command, comments=True)[1:])
+        for words in (shlex.split(command, comments=True) for command in block.commands if block.language == "sh"):
+            if words[0] in (".venv/bin/cos", "cos"):
+                _parse(words[1:])
 
 
 def test_blocks_are_found_and_a_failing_one_fails(folder: Path) -> None:
