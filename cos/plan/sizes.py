@@ -8,6 +8,7 @@ from typing import Any
 
 from cos.errors import UserError
 from cos.loading import EMBEDDED, Role, is_server
+from cos.models import hub
 from cos.protocols import Costs
 
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": 0.5}
@@ -59,7 +60,7 @@ def size_of(name: str, role: Role = "policy") -> Size:
     if name == "scripted" or is_server(name):
         raise UserError(f"{role} {name}: its size is not known; give sizes, as in {_EXAMPLE}")
     folder = EMBEDDED / role if name == "embedded" else Path(name)
-    if not folder.is_dir() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+    if not folder.is_dir() and not hub.split(name):
         raise UserError(f"{role} {name}: no such folder; take embedded, a folder, a Hub id owner/name, or give sizes, as in {_EXAMPLE}")
     return _configured(str(folder) if folder.is_dir() else name, role)
 
@@ -95,8 +96,9 @@ def _configured(source: str, role: Role) -> Size:
     from cos.engine.kv import Layout
     from cos.models.families import family_of
 
+    repo, revision = hub.split(source) or (source, None)
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(repo, revision=revision or "main", trust_remote_code=False)
         family = family_of(config)
         with torch.device("meta"):
             model = AutoModelForImageTextToText.from_config(config)
