@@ -57,6 +57,11 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(there), f"{name_of(page)}: {path or name_of(page)} has no heading {anchor}"
 
 
+def test_readme_leads_to_every_page() -> None:
+    text = prose(ROOT / "README.md")
+    assert not [name_of(page) for page in OURS if page.parent != ROOT and f"]({name_of(page)}" not in text]
+
+
 def test_a_link_into_nothing_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text('# One `two`: three\n\n[a](b.md "c") ![d](<e.png>) [f](#one-two-three)\n\n```sh\n[g](h.md)\n```\n')
