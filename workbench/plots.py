@@ -195,4 +195,4 @@ def differences(pairs: Sequence[Mapping[str, Any]], *, dark: bool = False) -> go
     figure.add_vline(x=0, line={"width": 1, "color": "#8a8f8c"})
     figure.update_xaxes(title="difference in accuracy", tickformat="+.0%")
     figure.update_yaxes(autorange="reversed")
-    return styled(figure, dark=dark, height=100 + 28 * len(pairs)).update_layout(margin={"l": 210})
+    return styled(figure, dark=dark, height=110 + 28 * len(pairs)).update_layout(margin={"l": 210, "b": 54})
