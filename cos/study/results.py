@@ -115,8 +115,10 @@ def over_seeds(values: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Interval
     if not table.size:
         raise ValueError("no values to resample")
     rng = np.random.default_rng(seed)
-    runs, problems = table.shape
-    means = [table[rng.integers(runs, size=runs)][:, rng.integers(problems, size=problems)].mean() for _ in range(draws)]
+    often = [
+        rng.multinomial(size, np.full(size, 1 / size), size=draws) for size in table.shape
+    ]  # how often each seed, each problem is drawn
+    means = ((often[0] @ table) * often[1]).sum(axis=1) / table.size
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(table.mean()), float(low), float(high))
 
