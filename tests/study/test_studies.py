@@ -31,7 +31,7 @@ from cos.study.work import Asked, Work, evaluated
 from workbench.measured import measured
 
 ROOT = Path(__file__).parent.parent.parent
-SCRIPTED = {"policy": "scripted", "reward": "scripted"}
+SCRIPTED: Any = {"policy": "scripted", "reward": "scripted"}
 
 
 def points(result: Result, panel: int = 0) -> dict[tuple[str, Any], Any]:
@@ -114,7 +114,7 @@ def test_step_search_is_compared_at_equal_flops(home: Work) -> None:
     assert all(depths[f"{method}, kept", 1].value <= depths[f"{method}, drawn", 1].value for method in CONFIG.methods)
 
 
-def _counters(meter: Meter) -> dict[str, float]:
+def _counters(meter: Meter) -> dict[str, Any]:
     return {key: getattr(meter, key) for key in Meter.__dataclass_fields__}
 
 
