@@ -15,17 +15,17 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from cos import label
+from cos.agreement import agreement
 from cos.chain import Labelled, Problem, Sample, Step
 from cos.commands.options import Outcome, Progress, need
 from cos.commands.workers import Task, add_workers
 from cos.errors import UserError
-from cos.metrics import auc
 from cos.problems.records import read_labelled, read_samples
 from cos.protocols import Policy
 from cos.rollouts import Rollouts, by_binary_search, by_rollouts
@@ -205,49 +205,21 @@ _SOURCES: dict[str, Callable[[argparse.Namespace, Picture], _Source]] = {
 def _summary(file: Path) -> dict[str, Any]:
     """Of all labels in the file, those of earlier runs too."""
     steps, answers, cost = Counter[str](), Counter[str](), Counter[str]()
-    labelled, unparsed, truth = 0, 0, _Truth()
+    labelled = unparsed = 0
     for one in read_labelled(file):
         labelled += 1
         steps.update(map(_kind, one.labels.steps))
         answers[_kind(one.labels.answer)] += 1
         cost.update(one.cost)  # type: ignore[arg-type]
         unparsed += one.details.get("unparsed", 0)
-        if "content" in one.problem.truth:
-            truth.take(one)
     counts = {"labelled": labelled, "steps": dict(steps), "answers": dict(answers), "unparsed": unparsed}
-    return {**counts, "truth": truth.to_json(), "cost": dict(cost)}
+    truth = agreement((one, _true(one)) for one in read_labelled(file) if "content" in one.problem.truth)
+    return {**counts, "truth": truth, "cost": dict(cost)}
 
 
-@dataclass
-class _Truth:
-    """How labels compare with the truth of worlds, over all steps that have both."""
-
-    shares: list[float] = field(default_factory=list)
-    """The label or, of roll-outs, the share that came out right."""
-    same: list[bool] = field(default_factory=list)
-    so_far: list[bool] = field(default_factory=list)
-    right: list[bool] = field(default_factory=list)
-    placed: list[bool] = field(default_factory=list)
-
-    def take(self, one: Labelled) -> None:
-        (true,) = label.by_truth([Sample(one.problem, 0, one.chain)], _check, _grade)
-        drawn, came = (one.details.get(key, [0] * len(one.labels.steps)) for key in ("drawn", "right"))
-        for step, (ours, theirs) in enumerate(zip(one.labels.steps, true.labels.steps, strict=True)):
-            if ours is not None and theirs is not None:
-                self.shares.append(came[step] / drawn[step] if drawn[step] else ours)
-                self.same.append(_kind(ours) == _kind(theirs))
-                self.so_far.append((ours >= 0.5) == (0.0 not in true.labels.steps[: step + 1]))
-                self.right.append(theirs == 1.0)
-        self.placed.append(one.labels.first_error() == true.labels.first_error())
-
-    def to_json(self) -> dict[str, float | None] | None:
-        """`steps`: how many have both; `same`: share with the truth's label; `so_far`: share that say whether all steps so far are right
-        (which is what roll-outs ask); `auc` of the shares; `first_error`: share of the chains with the first error in the same place."""
-        if not self.placed:
-            return None
-        area = auc(self.shares, self.right) if len(set(self.right)) == 2 else None
-        means = {name: sum(found) / len(found) if found else None for name, found in (("same", self.same), ("so_far", self.so_far))}
-        return {"steps": len(self.right), **means, "auc": area, "first_error": sum(self.placed) / len(self.placed)}
+def _true(one: Labelled) -> Labelled:
+    """The same chain as the truth labels it."""
+    return label.by_truth([Sample(one.problem, 0, one.chain)], _check, _grade)[0]
 
 
 def _kind(value: float | None) -> str:
