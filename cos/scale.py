@@ -29,7 +29,6 @@ from cos.store import Log, read, write
 Row = dict[str, Any]
 T = TypeVar("T")
 _STORE = 2**28  # bytes of Ray's object store on this machine: only rows on their way to the file lie in it
-_RETRIES = 3  # of a block whose actor died: Ray's own default for a task; one that always kills its actor would else be tried for ever
 
 
 class Work(Protocol):
@@ -168,7 +167,6 @@ def _by_ray(work: Work, numbers: Sequence[int], team: Team) -> Generator[tuple[i
 
     with _cluster(team) as (ray, alone):
         from ray.data import ActorPoolStrategy
-        from ray.exceptions import RayActorError
 
         workers, has = min(team.workers, len(numbers)), ray.cluster_resources()
         cpus, gpus = has.get("CPU", 1.0) / workers, 0 if HOW.get("device") == "cpu" else has.get("GPU", 0.0)
@@ -180,23 +178,19 @@ def _by_ray(work: Work, numbers: Sequence[int], team: Team) -> Generator[tuple[i
             compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
             num_cpus=float(int(cpus)) if alone and cpus >= 1 else min(1.0, int(cpus * 1000) / 1000),
             num_gpus=1 / ceil(workers / gpus) if gpus else 0,
-            max_task_retries=_RETRIES,
         )
-        try:
-            for batch in made.iter_batches(batch_size=None, prefetch_batches=0):
-                for number, rows, fault in zip(batch["number"], batch["rows"], batch["fault"], strict=True):
-                    if fault:
-                        raise UserError(fault)
-                    yield int(number), json.loads(rows)
-        except RayActorError as problem:
-            reason = str(problem).strip().splitlines()[-1]
-            raise UserError(f"workers died {_RETRIES + 1} times at one block ({reason}); is memory short? take fewer --workers") from None
+        for batch in made.iter_batches(batch_size=None, prefetch_batches=0):  # of an actor that died Ray makes the blocks anew by itself
+            for number, rows, fault in zip(batch["number"], batch["rows"], batch["fault"], strict=True):
+                if fault:
+                    raise UserError(fault)
+                yield int(number), json.loads(rows)
 
 
 @contextmanager
 def _cluster(team: Team) -> Iterator[tuple[Any, bool]]:
     """Ray, and whether it was started here for this work alone. A program that is connected already keeps its connection."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would leave actors a thirtieth of a core that anybody else works on
     try:
         import ray
         import ray.data
