@@ -42,7 +42,7 @@ class Visitor(threading.Thread):
     """One visitor: asks, waits, checks that what comes back is their own, asks again."""
 
     def __init__(self, url: str, number: int, until: float, n: int) -> None:
-        super().__init__(daemon=True)
+        super().__init__(name=f"visitor{number}", daemon=True)
         self.url, self.number, self.until, self.n = url, number, until, n
         self.said: Counter[str] = Counter()
         self.seconds: list[float] = []
@@ -65,20 +65,19 @@ class Visitor(threading.Thread):
                 time.sleep(0.5)
 
     def _visit(self, client: httpx.Client, values: list[Any], question: str) -> None:
-        kind, told = call(self.url, client, "solve", values)
+        kind, told = call(self.url, client, "solve", values, self.name)
         if kind == "error":
             notice = any(part in str(told) for part in EXPECTED)
             self.said["notice of a full line" if notice else f"FAULT {told}"[:200]] += 1
             time.sleep(1.0)
             return
-        _, (kept,) = call(self.url, client, "get_trace", [told[0]["run"]])
+        _, (kept,) = call(self.url, client, "get_trace", [told[0]["run"]], self.name)
         mine = kept["asked"]["question"] == question and kept["traces"][0]["seed"] == self.number
         self.said["own run" if mine else "FAULT another visitor's run"] += 1
 
 
-def call(url: str, client: httpx.Client, name: str, values: list[Any]) -> tuple[str, Any]:
-    """One call of the API, to its end."""
-    session = f"visitor{threading.get_ident()}"
+def call(url: str, client: httpx.Client, name: str, values: list[Any], session: str) -> tuple[str, Any]:
+    """One call of the API by plain HTTP, to its end: `("complete", result)` or `("error", message)`. `session`: the page that asks."""
     made = client.post(f"{url}/gradio_api/call/{name}", json={"data": values, "session_hash": session})
     if made.status_code == 503:
         return "error", made.text

@@ -5,23 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
-
-ROOT = Path(__file__).parent.parent.parent
-START = 240.0
-"""Seconds that a server may take to answer on a busy machine."""
+from serving import serving
 
 PATIENCE = 60_000.0
 """Milliseconds that an expectation may take to come true there."""
@@ -38,33 +28,6 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield chromium
         chromium.close()
-
-
-@contextmanager
-def serving(*command: str) -> Iterator[str]:
-    """Run a program of ours with a free port as its last argument; its address, once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = [argument.replace("PORT", str(port)) for argument in command]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
-        try:
-            yield answered(f"http://127.0.0.1:{port}", process)
-        finally:
-            process.terminate()
-
-
-def answered(url: str, process: subprocess.Popen[bytes]) -> str:
-    """The address, when something is served there."""
-    until = time.monotonic() + START
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            httpx.get(url, timeout=20).raise_for_status()
-            return url
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise RuntimeError(f"nothing is served at {url} (exit code {process.poll()})")
 
 
 @pytest.fixture(scope="session")

@@ -85,11 +85,12 @@ def test_what_if_a_step_said_something_else(open_page: Open) -> None:
     expect(page.locator("#status")).to_contain_text("marks of a chain")
 
 
-def test_a_recorded_run_replays_moment_by_moment(open_page: Open) -> None:
+def test_a_recorded_run_replays_moment_by_moment(open_page: Open, tmp_path: Path) -> None:
     page = open_page(path="/replay")
     expect(page.locator(".gallery-of-runs li").nth(11)).to_be_attached()
     page.locator(".gallery-of-runs a", has_text="step beam").first.click()
     expect(page.locator("#panel-0 .says")).to_be_visible()
+    assert SearchTrace.load(save(page, "#panel-0 a[download='trace.json']", tmp_path)).method == "step_beam"
     page.locator("#moment input[type=number]").fill("3")
     page.locator("#moment input[type=number]").press("Tab")
     expect(page.locator("#status")).to_contain_text("Moment 3 of")

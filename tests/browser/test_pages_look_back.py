@@ -40,6 +40,8 @@ def test_labels_by_the_keyboard_are_in_the_file(open_page: Open, tmp_path: Path)
     given.value.save_as(tmp_path / "labels.jsonl")
     (row,) = read_labelled(tmp_path / "labels.jsonl")
     assert row.labels.source == "human" and row.labels.steps[:3] == (1.0, None, 0.0) and set(row.labels.steps[3:]) <= {None}
+    page.reload()
+    expect(page.locator("a[download='labels.jsonl']")).to_contain_text("download 1 labelled")
 
 
 def test_curves_filters_and_a_trace_that_opens(open_page: Open) -> None:

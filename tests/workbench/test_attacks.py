@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import os
-import socket
+import secrets
 import subprocess
 import sys
 import tempfile
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +19,12 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from serving import serving
 
 from cos.errors import UserError
 from cos.search.trace import SCHEMA, Node, SearchTrace
 from cos.template import FORMAT_TOKENS
+from tools import load_test
 from workbench.inputs import examples, read_encoded, read_picture
 from workbench.limits import LIMITS
 from workbench.render import bundle, panel
@@ -40,38 +39,14 @@ TOKENS = "".join(FORMAT_TOKENS) + "к+ки"
 @pytest.fixture(scope="module")
 def served() -> Iterator[str]:
     """The address of the app."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "tests/browser/served.py", str(port), "0"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    url, until = f"http://127.0.0.1:{port}", time.monotonic() + 200
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
-        try:
-            while True:
-                try:
-                    httpx.get(url, timeout=20).raise_for_status()
-                    break
-                except httpx.TransportError:
-                    assert time.monotonic() < until and process.poll() is None, "the app does not start"
-                    time.sleep(0.2)
-            yield url
-        finally:
-            process.terminate()
+    with serving("tests/browser/served.py", "PORT", "0") as url:
+        yield url
 
 
 def call(url: str, name: str, *values: Any) -> tuple[str, Any]:
     """Ask an endpoint over plain HTTP; `("complete", result)` or `("error", message)`."""
-    made = httpx.post(f"{url}/gradio_api/call/{name}", json={"data": list(values)}, timeout=60)
-    made.raise_for_status()
-    with httpx.stream("GET", f"{url}/gradio_api/call/{name}/{made.json()['event_id']}", timeout=120) as stream:
-        kind = ""
-        for line in stream.iter_lines():
-            if line.startswith("event: "):
-                kind = line.removeprefix("event: ")
-            elif line.startswith("data: ") and kind in ("complete", "error"):
-                return kind, json.loads(line.removeprefix("data: "))
-    raise AssertionError("the stream ended without a word")
+    with httpx.Client(timeout=120) as client:
+        return load_test.call(url, client, name, list(values), secrets.token_hex(5))
 
 
 def solve(url: str, **values: Any) -> tuple[str, Any]:
