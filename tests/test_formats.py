@@ -23,7 +23,7 @@ from cos.runs import Run
 from cos.search.methods import METHODS, Settings
 from cos.search.scheduler import solve
 from cos.search.trace import SearchTrace, append_event
-from cos.store import write
+from cos.store import schema, write
 from cos.summary import summarise
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -119,7 +119,7 @@ def test_evaluations(tmp_path: Path, swap: bool) -> None:
     plan = Plan(problems("all:test", 3), ("greedy", "vote"), Settings(n=2), swap_images=swap)
     evaluate(plan, ScriptedPolicy(), ScriptedScorer(), tmp_path / "records.jsonl")
     for row in records(tmp_path / "records.jsonl"):
-        assert row["schema"] == f"cos.{RECORD}/1"
+        assert row["schema"] == schema(RECORD) == "cos.eval/2"
         valid("eval", row)
 
 
