@@ -40,7 +40,7 @@ models: .venv/.set-up
 	sh tools/train_embedded.sh
 
 notebooks: .venv/.set-up
-	$(PY) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=1200 $(BOOKS)
+	$(PY) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False $(BOOKS)
 
 pictures: .venv/.set-up
 	sh tools/pictures.sh

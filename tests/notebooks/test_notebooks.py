@@ -36,6 +36,7 @@ def test_there_are_notebooks() -> None:
 
 
 @pytest.mark.notebook
+@pytest.mark.timeout(900)
 @books
 def test_it_runs_in_fast_mode(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own last cell asserts what came out."""
@@ -45,7 +46,7 @@ def test_it_runs_in_fast_mode(book: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(book.parent.parent), os.environ.get("PYTHONPATH", "")]))
     notebook = read(book)
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
     assert not [output for output in outputs(notebook) if output.output_type == "error"]
 
@@ -59,6 +60,8 @@ def test_its_form(book: Path) -> None:
     assert re.match(r"# \d\d · .+\?\n", first.source), "the title is a question"
     assert "**Run time**" in first.source and re.search("CPU|GPU", first.source) and "you see" in first.source
     assert "## What to try next" in last.source
+    links = re.findall(r"\]\((\w+\.ipynb)\)", "".join(cell.source for cell in notebook.cells))
+    assert not [link for link in links if not (book.parent / link).is_file()]
     sources = [cell.source for cell in code(notebook)]
     assert sources[0].count('FAST = os.environ.get("COS_FAST") == "1"') == 1 and "COS_FAST" not in "".join(sources[1:])
     assert "assert " in sources[-1]
