@@ -30,6 +30,8 @@ class Config:
     set: str = "all:test"
     limit: int = 300
     ns: tuple[int, ...] = (1, 4, 16, 64)
+    pool_n: int = 80
+    """Chains for best of k: a quarter more than the largest N, since a step search costs more than best of the same N."""
     width: int = 4
     methods: tuple[str, ...] = ("step_greedy", "step_beam")
     rewards: tuple[str, ...] = ("embedded", "oracle")
@@ -51,7 +53,7 @@ class Best:
 
 def cost(config: Config) -> Cost:
     """For each reward a pool, and every step search at every N."""
-    chains = max(config.ns) + len(config.methods) * sum(config.ns)
+    chains = config.pool_n + len(config.methods) * sum(config.ns)
     return Cost(config.limit, config.limit * len(config.rewards) * chains)
 
 
@@ -66,7 +68,8 @@ def run(config: Config, work: Work) -> Result:
 def _one(config: Config, reward: str, work: Work) -> Result:
     settings = Settings(width=config.width)
     methods = ("best_of_n", *config.methods)
-    found = evaluated(Asked(config.set, config.limit, methods, config.ns, config.policy, reward, settings=settings), work)
+    asked = Asked(config.set, config.limit, methods, config.ns, config.policy, reward, config.pool_n, settings)
+    found = evaluated(asked, work)
     pool = best_of_each(found)
     differences, notes = [], []
     for method in config.methods:
@@ -84,7 +87,7 @@ def _one(config: Config, reward: str, work: Work) -> Result:
 
 def best_of_each(found: Evaluated) -> Best:
     """Best of k for every k, from the kept pools. A pool that failed is wrong and costs nothing."""
-    size = max(found.asked.ns)
+    size = found.asked.pool_n or max(found.asked.ns)
     right, flops = np.zeros((len(found.problems), size), dtype=bool), np.zeros((len(found.problems), size))
     for place, (trace, problem) in enumerate(zip(found.pools(), found.problems, strict=True)):
         if trace is not None:
@@ -131,7 +134,7 @@ def _costs(found: Evaluated, pool: Best, config: Config, reward: str) -> Panel:
         for method in config.methods
         for n in config.ns
     ]
-    for k in sorted({2**power for power in range(max(config.ns).bit_length())} | {max(config.ns)}):
+    for k in sorted({2**power for power in range(config.pool_n.bit_length())} | {config.pool_n}):
         points.append(share("best_of_n", pool.flops[k - 1] / 1e9 if known else k, [bool(one) for one in pool.right[:, k - 1]]))
     return panel(f"accuracy, reward {reward}", "GFLOPs a problem" if known else "N", points, log=True)
 
@@ -151,4 +154,4 @@ def _survival(found: Evaluated, config: Config, reward: str) -> Panel:
     return panel(f"problems with a right prefix by depth, N = {n}, reward {reward}", "depth", points)
 
 
-STUDY = Study(Config(), Config(limit=40, ns=(1, 4, 16)), cost, run)
+STUDY = Study(Config(), Config(limit=40, ns=(1, 4, 16), pool_n=20), cost, run)

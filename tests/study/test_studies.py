@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from cos.__main__ import _parse, main
 from cos.commands.recipe import build
 from cos.commands.study import QUESTIONS
 from cos.evaluate import _Block
-from cos.meter import Meter
 from cos.metrics import auc
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.pool import cost as cost_alone
 from cos.protocols import Costs
 from cos.scores import AGGREGATORS
+from cos.search.methods import Settings
 from cos.study import selectors, shift, stepwise, weights, work
 from cos.study.results import Result
 from cos.study.stepwise import Best, best_of_each, crossing
@@ -90,20 +89,18 @@ def test_shift_measures_each_set_alone(home: Work) -> None:
     assert sum(row.ours == "all:shift" for row in result.differences) == len(shift.METHODS)
 
 
-CONFIG = stepwise.Config(limit=8, ns=(1, 4), width=2, rewards=("scripted",), policy="scripted")
+CONFIG = stepwise.Config(limit=8, ns=(1, 4), pool_n=5, width=2, rewards=("scripted",), policy="scripted")
 
 
 def test_step_search_is_compared_at_equal_flops(home: Work) -> None:
     result = stepwise.run(CONFIG, home)
-    asked = Asked(
-        "all:test", 8, ("best_of_n", *CONFIG.methods), (1, 4), settings=replace(Asked("", 1, (), (1,)).settings, width=2), **SCRIPTED
-    )
+    asked = Asked("all:test", 8, ("best_of_n", *CONFIG.methods), (1, 4), pool_n=5, settings=Settings(width=2), **SCRIPTED)
     found = evaluated(asked, home)
     pool = best_of_each(found)
     assert [bool(one) for one in pool.right[:, 3]] == found.right("best_of_n", 4)
     assert pool.flops[3] == pytest.approx(found.mean("best_of_n", 4, "flops")) and (np.diff(pool.flops) > 0).all()
     trace = next(iter(found.pools()))
-    assert trace is not None and cost_alone(trace, "best_of_n", 4, *found.costs).flops == Meter(**_counters(trace.meter)).flops
+    assert trace is not None and cost_alone(trace, "best_of_n", 5, *found.costs).flops == trace.meter.flops
     for row in result.differences:
         assert row.where == "scripted, N = 4" and row.theirs.startswith("best of ")
         flops = found.mean(row.ours, 4, "flops")
@@ -112,10 +109,6 @@ def test_step_search_is_compared_at_equal_flops(home: Work) -> None:
         assert capped or (pool.flops[k - 1] >= flops * (1 - 1e-9) and (k == 1 or pool.flops[k - 2] < flops))
     depths = points(result, 2)
     assert all(depths[f"{method}, kept", 1].value <= depths[f"{method}, drawn", 1].value for method in CONFIG.methods)
-
-
-def _counters(meter: Meter) -> dict[str, Any]:
-    return {key: getattr(meter, key) for key in Meter.__dataclass_fields__}
 
 
 def test_enough_is_the_fewest_that_cost_as_much() -> None:
