@@ -1,4 +1,4 @@
-"""The Solve page in Chromium: a picture goes in, three searches fill side by side, nodes answer clicks and keys, Stop stops."""
+"""The Solve page in Chromium: a picture goes in, four searches fill side by side, nodes answer clicks and keys, Stop stops."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ def run(page: Page) -> None:
     expect(page.locator("#status")).to_contain_text("Done in")
 
 
-def test_upload_and_three_searches_side_by_side(open_page: Open, tmp_path: Path) -> None:
+def test_upload_and_four_searches_side_by_side(open_page: Open, tmp_path: Path) -> None:
     page = open_page()
     _, image = examples()[1]
     image.save(tmp_path / "mine.png")
     put_in(page, tmp_path / "mine.png")
     expect(page.locator("#picture img")).to_be_visible()
     page.locator("#question textarea").fill("How many shapes are there?")
+    page.locator("#methods").get_by_label("vote", exact=True).check()
     page.evaluate(
-        """() => { window.seen = []; new MutationObserver(() => seen.push([document.querySelectorAll("#panel-2 g.node").length,
+        """() => { window.seen = []; new MutationObserver(() => seen.push([document.querySelectorAll("#panel-3 g.node").length,
         document.querySelector("#status").innerText])).observe(document.querySelector("#board"), {childList: true, subtree: true}); }"""
     )
     page.locator("#run").click()
     expect(page.locator("#status")).to_contain_text("Done in")
     live = {count for count, status in page.evaluate("seen") if "Done in" not in status}
     assert len(live) > 2 and max(live) > 4, "the tree grows before the end: panels fill live"
-    expect(page.locator(".panel")).to_have_count(3)
-    for number, method in enumerate(["greedy", "best of n", "step beam"]):
+    expect(page.locator(".panel")).to_have_count(4)
+    for number, method in enumerate(["greedy", "vote", "best of n", "step beam"]):
         panel = page.locator(f"#panel-{number}")
         expect(panel.locator("h3")).to_have_text(method)
         expect(panel.locator(".says")).to_have_text(re.compile(r"^\d+$"))
@@ -94,6 +95,23 @@ def test_a_new_puzzle_brings_picture_question_and_truth(open_page: Open) -> None
     expect(page.locator("#question textarea")).to_have_value(examples()[3][0].question)
     run(page)
     expect(page.locator("#status")).to_contain_text("truth: " + str(examples()[3][0].answer))
+
+
+def test_digits_drawn_on_the_pad_become_the_picture(open_page: Open) -> None:
+    page = open_page()
+    before = page.locator("#picture img").get_attribute("src")
+    page.locator("#sketch button").first.click()
+    page.locator("#pad canvas").scroll_into_view_if_needed()
+    box = page.locator("#pad canvas").bounding_box()
+    assert box is not None
+    for left in (0.2, 0.6):  # two strokes straight down, the ones of "11"
+        page.mouse.move(box["x"] + left * box["width"], box["y"] + 0.2 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + left * box["width"], box["y"] + 0.8 * box["height"], steps=6)
+        page.mouse.up()
+    page.locator("#pad button", has_text="Use drawing").click()
+    expect(page.locator("#question textarea")).to_have_value(re.compile("sum of the first and the second digit"))
+    expect(page.locator("#picture img")).not_to_have_attribute("src", str(before))
 
 
 def test_hostile_question_and_broken_picture(open_page: Open) -> None:
