@@ -175,7 +175,7 @@ def _by_ray(work: Work, numbers: Sequence[int], team: Team) -> Generator[tuple[i
             _Actor,
             batch_size=1,
             fn_constructor_args=(work, dict(HOW), os.getcwd()),
-            compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+            compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=float(int(cpus)) if alone and cpus >= 1 else min(1.0, int(cpus * 1000) / 1000),
             num_gpus=1 / ceil(workers / gpus) if gpus else 0,
         )
