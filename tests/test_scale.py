@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import scale_works
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -139,6 +141,20 @@ def test_chunks_are_slices(asked: list[int], length: int, size: int) -> None:
     for number in asked:
         assert chunks[number] == list(range(length))[number * size : (number + 1) * size]
     assert reads == 1 + sum(later <= before for before, later in pairwise(asked))
+
+
+def test_the_verbs_do_the_same_work_in_actors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes to other processes is a copy that has loaded nothing; the last block comes first. (By a real Ray: test_scale_ray.py.)"""
+
+    def arrive(work: Work, numbers: list[int], team: Team) -> Generator[tuple[int, list[Row]]]:
+        actors = [scale._Actor(deepcopy(work), {}, ".") for _ in range(team.workers)]
+        for place, number in enumerate(reversed(numbers)):
+            found = actors[place % team.workers]({"number": [number]})
+            assert found["fault"] == [""] and found["number"] == [number]
+            yield number, json.loads(found["rows"][0])
+
+    monkeypatch.setattr(scale, "_by_ray", arrive)
+    scale_works.compare(tmp_path, "--workers", "2")
 
 
 def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
