@@ -47,13 +47,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", default="1,2", help="numbers of actors, with commas between (1,2)")
     parser.add_argument("--blocks", type=int, default=24, help=f"blocks of {SIZE} problems (24)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="of a cluster (one is started on this machine)")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     first, blocks = 0.0, cut([str(number) for number in range(args.blocks * SIZE)], SIZE)
     for workers in map(int, args.workers.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             began, done = time.monotonic(), list[float]()
-            for _ in spread(Drawing(args.blocks), blocks, Team(workers), Path(folder) / "ahead"):
+            for _ in spread(Drawing(args.blocks), blocks, Team(workers, args.ray), Path(folder) / "ahead"):
                 done.append(time.monotonic())
         rate = (len(done) - workers) / (done[-1] - done[workers - 1])
         first = first or rate
