@@ -158,7 +158,7 @@ def point_out(encoder: Encoder, example: Example, marks: Sequence[Landmark], rng
     targets = list(example.targets)
     for mark in rng.sample(list(marks), len(marks)):
         cell = min(int(mark.y * side), side - 1) * side + min(int(mark.x * side), side - 1)
-        targets[places[cell]] = encoder.plain(" " + rng.choice(mark.words))[0]
+        targets[places[cell]] = encoder.plain(rng.choice(mark.pieces))[0]
     return replace(example, targets=targets)
 
 
