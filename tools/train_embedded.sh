@@ -12,8 +12,11 @@ $cos train see --config recipes/embedded_reward_1_see.yaml
 $cos train prm --config recipes/embedded_reward_2_read.yaml
 $cos train see --config recipes/embedded_reward_3_words.yaml
 $cos train prm --config recipes/embedded_reward_4_drill.yaml
-$cos sample --set all:train --limit 7400 --n 8 --seed 2 --policy runs/policy_drill/model --out runs/pool
-$cos train prm --config recipes/embedded_reward_5.yaml
+$cos sample --set all:train --limit 7400 --n 8 --seed 2 --policy runs/policy/model --out runs/pool_tags
+$cos train prm --config recipes/embedded_reward_5_tags.yaml
+$cos train prm --config recipes/embedded_reward_6_sums.yaml
+$cos sample --set all:train --limit 6000 --n 4 --seed 2 --policy runs/policy_drill/model --out runs/pool
+$cos train prm --config recipes/embedded_reward_7.yaml
 
 for role in policy_drill reward; do
     place="cos/assets/${role%_drill}"
