@@ -2,7 +2,7 @@
 
 The recipe's fields are those of `cos.train.prm.Config` (its `schedule` those of `cos.train.loop.Schedule`), and `model`.
 
-example: cos train prm --config recipes/embedded_reward_5.yaml --out runs/reward
+example: cos train prm --config recipes/embedded_reward_7.yaml --out runs/reward
 """
 
 from __future__ import annotations
