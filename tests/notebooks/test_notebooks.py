@@ -58,7 +58,7 @@ def test_its_form(book: Path) -> None:
     first, *_, last = notebook.cells
     assert first.cell_type == last.cell_type == "markdown"
     assert re.match(r"# \d\d · .+\?\n", first.source), "the title is a question"
-    assert "**Run time**" in first.source and re.search("CPU|GPU", first.source) and "you see" in first.source
+    assert "**Run time**" in first.source and re.search("CPU|GPU", first.source) and "you see" in first.source.lower()
     assert "## What to try next" in last.source
     links = re.findall(r"\]\((\w+\.ipynb)\)", "".join(cell.source for cell in notebook.cells))
     assert not [link for link in links if not (book.parent / link).is_file()]
