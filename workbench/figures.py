@@ -70,6 +70,6 @@ def _estimates(values: Mapping[Any, Value]) -> dict[str, Any]:
 
 
 def _named(figure: go.Figure, x: str, y: str, percent: bool, count: int) -> go.Figure:
-    figure.update_xaxes(title=x)
+    figure.update_xaxes(title=x, automargin=True)
     figure.update_yaxes(title=y, tickformat=".0%" if percent else None)
     return styled(figure).update_layout(showlegend=count > 1)
