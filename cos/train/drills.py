@@ -10,6 +10,7 @@ need, came within 500 batches of drills, and had not come after 1,300 batches of
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from cos.chain import Problem
 from cos.models.encode import Encoder, Turn
@@ -23,6 +24,8 @@ SHORT = 0.3
 """Share of the drills that are lists (`red 12, blue 5`) instead of a chain's sentences; there the name stands right before its value."""
 
 
+MOST = 10
+"""Facts in a row at most; a chart has about three for each of its bars."""
 WORK = "Work this out."
 """What a computing drill asks for."""
 
@@ -37,15 +40,15 @@ def reading(
     wrong: float = WRONG,
     short: float = SHORT,
 ) -> Example:
-    """One row: the request `ask` with the picture, and a reply whose numbers alone are targets; each has a hint. `wrong`: their share."""
+    """One row: the request `ask` with the picture, and a reply whose values alone are targets; each has a hint. `wrong`: their share."""
     listed, known = rng.random() < short, facts(problem)
     reply = _Reply(encoder)
-    for fact in rng.sample(known, len(known)):
+    for fact in rng.sample(known, min(len(known), MOST)):
         reply.text(fact.key if listed else fact.opening)
         for place, value in enumerate(fact.values):
             if place and not listed:
                 reply.close(",")
-            reply.claim(str(value), str(_misread(value, fact.top, rng)) if rng.random() < wrong else str(value))
+            reply.claim(value, _misread(value, fact.others, rng) if rng.random() < wrong else value)
         reply.close("," if listed else ".")
     return reply.row(Turn("user", ask, image=True), picture, stand_in)
 
@@ -89,6 +92,7 @@ class _Reply:
         return Example(encoded.ids, targets, picture, hints=tuple((start + place, label) for place, label in self._hints))
 
 
-def _misread(value: int, top: int, rng: random.Random) -> int:
-    near = [value + shift for shift in (-2, -1, 1, 2) if 0 <= value + shift <= top]
-    return rng.choice(near if rng.random() < 0.5 else [other for other in range(top + 1) if other != value])
+def _misread(value: str, others: Sequence[str], rng: random.Random) -> str:
+    at = others.index(value)
+    near = [others[at + shift] for shift in (-2, -1, 1, 2) if 0 <= at + shift < len(others)]
+    return rng.choice(near if rng.random() < 0.5 else [other for other in others if other != value])
