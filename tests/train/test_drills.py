@@ -16,7 +16,7 @@ from cos.problems.facts import facts
 from cos.problems.sums import sums
 from cos.train.data import IGNORE
 from cos.train.drills import MOST, SHORT, WRONG, computing, reading
-from cos.train.prm import labels, unseen_example
+from cos.train.judged import labels, unseen_example
 
 
 @pytest.fixture(scope="module")

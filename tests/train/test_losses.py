@@ -16,7 +16,7 @@ from cos.chain import Chain, Problem, Step, StepLabels
 from cos.models.encode import Turn
 from cos.models.vlm import VLM
 from cos.template import GOOD, TAG, parse_tagged, render
-from cos.train import prm, sft
+from cos.train import judged, prm, sft
 from cos.train.data import IGNORE, Example, Pictures, collate
 
 CHAIN = Chain((Step("Read", "Red is 3.", "Seen."), Step("Sum", "3 and 4.", "So.")), "7")
@@ -107,7 +107,7 @@ def test_padding_changes_nothing(vlm: VLM, drawn: list[Problem]) -> None:
 
 def labelled(vlm: VLM, marks: StepLabels) -> Example:
     """A row without a picture."""
-    return prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], CHAIN, marks, 0, "")
+    return judged.labelled_example(vlm.encoder, [Turn("user", "How many?")], CHAIN, marks, 0, "")
 
 
 def test_tags_stand_after_each_piece_and_only_labelled_ones_count(vlm: VLM) -> None:
@@ -199,22 +199,22 @@ def test_chains_of_the_pool_are_used_and_judged(vlm: VLM, drawn: list[Problem]) 
     config = prm.Config("x", mix=prm.Mix(wrong=0.0, sampled=1.0, swapped=0.0))
     row = prm.world_example(vlm, drawn, 0, {drawn[0].id: [wrong]}, config)
     assert render(wrong, [TAG] * (len(wrong.steps) + 1)) in vlm.encoder.decode(row.ids)
-    marks = prm.labels(drawn[0], wrong)
+    marks = judged.labels(drawn[0], wrong)
     assert [target for _, target in row.tags] == [label for label in (*marks.steps, marks.answer) if label is not None]
 
 
 def test_hints_say_from_which_word_on_a_step_is_wrong(vlm: VLM) -> None:
     wrong = Chain((Step("Read", "Red is 4.", "Seen."), CHAIN.steps[1]), "7")
-    example = prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, "", CHAIN)
+    example = judged.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, "", CHAIN)
     bad = [example.ids[at] for at, hint in example.hints if hint == 0.0]
     text = vlm.encoder.decode(bad)
     assert "4" in text and "Seen" in text and "Read" not in text and "Red" not in text
     good = vlm.encoder.decode([example.ids[at] for at, hint in example.hints if hint == 1.0])
     assert "3 and 4" in good and "7" in good
-    assert prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, "").hints == ()
+    assert judged.labelled_example(vlm.encoder, [Turn("user", "How many?")], wrong, StepLabels((0.0, 1.0), 1.0), 0, "").hints == ()
 
 
 def test_a_wrong_step_that_follows_no_right_one_gets_no_hints(vlm: VLM) -> None:
     other = Chain((Step("Elsewhere", "Nothing of the kind.", "No."),), "7")
-    example = prm.labelled_example(vlm.encoder, [Turn("user", "How many?")], other, StepLabels((0.0,), None), 0, "", CHAIN)
+    example = judged.labelled_example(vlm.encoder, [Turn("user", "How many?")], other, StepLabels((0.0,), None), 0, "", CHAIN)
     assert [hint for _, hint in example.hints] == []

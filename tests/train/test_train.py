@@ -22,7 +22,7 @@ from cos.problems.released import write_rows
 from cos.problems.released_rows import Row, parse_row, prm_row, sft_row
 from cos.runs import Run
 from cos.store import write
-from cos.train import loop, prm, sft
+from cos.train import judged, loop, prm, sft
 from cos.train.data import IGNORE
 from cos.train.files import read_rows
 from cos.train.loop import Schedule
@@ -242,7 +242,7 @@ def test_the_counted_length_is_the_length(rows: Path) -> None:
     encoder = fresh().encoder
     (row,) = [row for row in read_rows(rows / "prm.jsonl", rows, "prm", encoder, 2048) if row.question == "How many 2?"]
     assert row.labels is not None
-    size = len(prm.labelled_example(encoder, row.turns(), row.chain, row.labels, 0, encoder.stand_in(30, 40)).ids)
+    size = len(judged.labelled_example(encoder, row.turns(), row.chain, row.labels, 0, encoder.stand_in(30, 40)).ids)
     assert len(read_rows(rows / "prm.jsonl", rows, "prm", encoder, size)) == 4
     assert len(read_rows(rows / "prm.jsonl", rows, "prm", encoder, size - 1)) < 4
 

@@ -1,0 +1,86 @@
+"""Rows for a reward model: chains with what should be said of them, at the tag after each piece and, as hints, at each word."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cos import answers, problems, template
+from cos.chain import Chain, Problem, Step, StepLabels
+from cos.models.encode import Encoder, Turn
+from cos.train.data import Example, written
+
+
+def labels(problem: Problem, chain: Chain) -> StepLabels:
+    """The truth's labels: each step by the world's checker, the answer by the gold answer (None where there is none)."""
+    steps = tuple(None if (label := problems.check(problem, step).label) is None else float(label) for step in chain.steps)
+    answer = None if problem.answer is None else float(answers.match(chain.answer, problem.answer))
+    return StepLabels(steps, answer, "truth")
+
+
+def labelled_example(
+    encoder: Encoder,
+    turns: Sequence[Turn],
+    chain: Chain,
+    marks: StepLabels,
+    picture: int | None,
+    stand_in: str,
+    reference: Chain | None = None,
+    *,
+    describe: bool = True,
+) -> Example:
+    """One row: the conversation, then the chain with a tag after each piece. Words are learned in right pieces, and with `describe` in
+    the descriptions, where there is a picture that they could be learned from.
+
+    With a right chain as `reference` there are hints too: what the label rows should say at each word, not only at the tags.
+    """
+    ids: list[int] = []
+    parts: list[tuple[int, int, float | None]] = []  # (start, tag position, label) of each piece, within the chain
+    for piece, label in zip(template.pieces(chain), (*marks.steps, marks.answer), strict=False):
+        start = len(ids)
+        ids += [*encoder.piece(piece), encoder.tag_id]
+        parts.append((start, len(ids) - 1, label))
+    encoded = encoder.conversation([*turns, Turn("assistant", tuple(ids))], stand_in)
+    offset = encoded.turn.index(len(turns))
+    targets = written(encoder, encoded, [*(describe and bool(stand_in) and turn.role == "assistant" for turn in turns), False])
+    for start, tag, label in parts:
+        if label is not None and label > 0.5:
+            for at in range(offset + start, offset + tag):
+                targets[at - 1] = encoded.ids[at]
+    tags = tuple((offset + tag, label) for _, tag, label in parts if label is not None)
+    known = [tuple(encoder.piece(piece)) for piece in template.pieces(reference)] if reference else []
+    hints = [hint for start, tag, label in parts for hint in _hints(ids[start:tag], label, known, offset + start)] if known else []
+    pieces = tuple(number for number, (*_, label) in enumerate(parts) if label is not None)
+    return Example(encoded.ids, targets, picture, tags, tuple(hints), pieces)
+
+
+def _hints(piece: Sequence[int], label: float | None, known: Sequence[Sequence[int]], start: int) -> list[tuple[int, float]]:
+    """Every word of a right piece is good. A wrong piece is bad from the word on where it leaves the right piece that it follows longest,
+    and says nothing before (its first words, the name among them, must be a right piece's, or it is not the same step)."""
+    if label is None:
+        return []
+    if label > 0.5:
+        return [(start + at, 1.0) for at in range(1, len(piece))]
+    shared = max(next((i for i, (a, b) in enumerate(zip(piece, other, strict=False)) if a != b), 0) for other in known)
+    return [(start + at, 0.0) for at in range(shared, len(piece))] if shared > 2 or len(piece) < 6 else []
+
+
+def unseen_example(encoder: Encoder, problem: Problem, rng: random.Random) -> Example:
+    """A chain without its picture: nothing can be said of the steps that read it, and of the others what follows from those."""
+    right = problems.chain(problem, rng)
+    wrong = [problems.corrupt(problem, right, rng) for _ in range(6)]
+    kind = rng.random()
+    if kind < 0.5:
+        fitting = (chain for chain in wrong if _readings(problem, chain) == _readings(problem, right))
+    else:  # in half of these right steps, and an answer that a wrong chain came to
+        fitting = (replace(right, answer=chain.answer) for chain in wrong if kind < 0.75 and chain.answer != right.answer)
+    chain = next(fitting, right)
+    marks = labels(problem, chain)
+    steps = tuple(None if problems.check(problem, s).kind == "see" else label for s, label in zip(chain.steps, marks.steps, strict=True))
+    turns = [Turn("user", problem.question)]
+    return labelled_example(encoder, turns, chain, replace(marks, steps=steps), None, "", right, describe=False)
+
+
+def _readings(problem: Problem, chain: Chain) -> list[Step]:
+    return [step for step in chain.steps if problems.check(problem, step).kind == "see"]
