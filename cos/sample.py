@@ -1,4 +1,4 @@
-"""Sampling: N whole chains for each problem, many problems at once.
+"""Sampling: N whole chains for each problem, many problems at once; or the chains that a search likes best.
 
 for own in samples(policy, problems, picture, Sampling(n=16), seed=0):      # the samples of one problem, problem after problem
     log.add(*(sample.to_json() for sample in own))
@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cos import template
 from cos.chain import Problem, Sample
-from cos.protocols import Draw, Piece, Policy, Prompt
+from cos.protocols import Draw, Piece, Policy, Prompt, Scorer
+from cos.search.growth import Search
+from cos.search.methods import Settings
+from cos.search.scheduler import run
+from cos.search.select import chain_score
+from cos.search.trace import SearchTrace
 
 Picture = Callable[[Problem], Any]
 """A problem's picture, as a `Prompt` takes it."""
@@ -40,6 +45,25 @@ def samples(
     `block`: problems that are open at once."""
     for start in range(0, len(problems), block):
         yield from _block(policy, problems[start : start + block], picture, how, seed)
+
+
+def favourites(
+    policy: Policy, scorer: Scorer, problems: Sequence[Problem], picture: Picture, method: str, how: Sampling, keep: int, seed: int
+) -> list[list[Sample]]:
+    """For each problem the `keep` different chains that a search scores highest, best first; fewer where it comes to fewer. They hold
+    what a reward model is fooled by, and so are what it should learn from next (hard examples; docs/log.md). Without tokens."""
+    settings = Settings(n=how.n, temperature=how.temperature, top_p=how.top_p, max_tokens=how.max_tokens, max_steps=how.max_steps)
+    asked = zip(prompts(problems, picture), problems, strict=True)
+    searches = [Search(prompt, method, replace(settings, seed=stream(seed, problem.id)), problem.id) for prompt, problem in asked]
+    for _ in run(searches, policy, scorer):
+        pass
+    return [_best(problem, search.trace, keep) for problem, search in zip(problems, searches, strict=True)]
+
+
+def _best(problem: Problem, trace: SearchTrace, keep: int) -> list[Sample]:
+    scores = {trace.chain(leaf): chain_score(trace, leaf, trace.settings["aggregator"]) for leaf in trace.pool()}
+    best = sorted(scores, key=lambda chain: -scores[chain])[:keep]
+    return [Sample(problem, number, chain) for number, chain in enumerate(best)]
 
 
 def prompts(problems: Sequence[Problem], picture: Picture) -> list[Prompt]:

@@ -10,7 +10,13 @@ import pytest
 from cos.__main__ import main
 from cos.answers import match
 from cos.chain import Sample
-from cos.problems import problems
+from cos.models.scripted import ScriptedPolicy, ScriptedScorer
+from cos.problems import draw, problems
+from cos.protocols import Prompt
+from cos.sample import stream
+from cos.search.methods import Settings
+from cos.search.scheduler import solve
+from cos.search.select import chain_score
 from cos.store import read
 from cos.train.prm import read_pool
 
@@ -82,3 +88,28 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert main(["sample", "--set", "all:train", "--limit", "5", "--policy", "scripted", *words]) == 2
         line = capsys.readouterr().err.strip().splitlines()[-1]
         assert said in line
+
+
+def test_a_search_s_favourites_are_its_best_chains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    guided = ("--n", "8", "--method", "best_of_n", "--reward", "scripted", "--keep", "3")
+    sample(capsys, tmp_path, *guided)
+    file = tmp_path / "pool.jsonl"
+    whole = file.read_bytes()
+    for problem in problems("all:train", 5):
+        own = sorted((row for row in pool(tmp_path) if row.problem.id == problem.id), key=lambda row: row.number)
+        settings = Settings(n=8, max_tokens=256, max_steps=12, seed=stream(0, problem.id))
+        trace = solve(Prompt(problem.question, draw(problem)), ScriptedPolicy(), ScriptedScorer(), "best_of_n", settings)
+        scores = {trace.chain(leaf): chain_score(trace, leaf, "cos") for leaf in trace.pool()}
+        assert [row.number for row in own] == list(range(min(3, len(scores))))
+        assert [scores[row.chain] for row in own] == sorted(scores.values(), reverse=True)[:3]
+        assert own[0].chain == trace.chain(trace.nodes[trace.chosen or 0])
+    file.write_bytes(whole[: len(whole) // 2])  # killed in mid-row: what is missing is made again, nothing twice
+    sample(capsys, tmp_path, *guided)
+    assert file.read_bytes() == whole
+    assert sample(capsys, tmp_path, *guided)["new"] == 0
+
+
+def test_a_search_needs_a_reward(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--set", "all:train", "--policy", "scripted", "--method", "step_beam", "--out", str(tmp_path)]) == 2
+    assert "--method and --reward belong together" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,8 +1,10 @@
 """`cos sample`: a pool of chains for every problem of a set or a file: DIR/pool.jsonl, one line a chain, with tokens and log-probabilities.
 
-`cos label` labels it, `cos train prm --pool` learns from it.
+`cos label` labels it, `cos train prm --pool` learns from it. With --method and --reward it holds the chains that a search likes best: what
+a reward model is fooled by is among them.
 
 example: cos sample --set all:train --limit 12000 --n 4 --policy runs/policy/model --out runs/pool
+example: cos sample --set all:train --limit 3000 --n 16 --method best_of_n --reward runs/reward/model --keep 4 --out runs/hard
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from cos.chain import Problem, Sample
 from cos.commands.options import Outcome, Progress, need
 from cos.commands.workers import Task, add_workers
 from cos.errors import UserError
-from cos.sample import Picture, Sampling, samples
+from cos.sample import Picture, Sampling, favourites, samples
 from cos.scale import Row, complete, cut
+from cos.search.methods import METHODS
 
 _MEANING = {
     "n": "chains for each problem",
@@ -29,6 +32,7 @@ _MEANING = {
     "max_steps": "a chain with more steps is cut",
 }
 _LIMIT = 100
+_KEEP = 4
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +50,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     for name, meaning in _MEANING.items():
         default = getattr(Sampling, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"{meaning} ({default})")
+    parser.add_argument("--method", choices=METHODS, help="a search, in place of chains as they are drawn: keep what it likes best")
+    parser.add_argument("--reward", help="what guides it")
+    parser.add_argument("--keep", type=int, default=_KEEP, help=f"different chains kept of a search ({_KEEP})")
     parser.add_argument("--out", metavar="DIR", help="the folder; a killed run goes on where it was")
     parser.add_argument("--block", type=int, default=64, help="problems at once (64)")
     add_workers(parser)
@@ -66,15 +73,20 @@ class _Sampling(Task):
 
     def load(self) -> None:
         """Load the policy."""
-        from cos.loading import load_policy
+        from cos.loading import load_policy, load_scorer
 
         self.policy = load_policy(self.args.policy)
+        self.scorer = load_scorer(self.args.reward) if self.args.reward else None
 
     def rows(self, number: int) -> list[Row]:
         """Samples, problem after problem."""
         (wanted, picture), size = self.problems, self.args.block
-        drawn = samples(self.policy, wanted[number * size : (number + 1) * size], picture, self.how, self.args.seed, size)
-        return [sample.to_json() for own in drawn for sample in own]
+        block = wanted[number * size : (number + 1) * size]
+        if self.scorer:
+            drawn = favourites(self.policy, self.scorer, block, picture, self.args.method, self.how, self.args.keep, self.args.seed)
+        else:
+            drawn = list(samples(self.policy, block, picture, self.how, self.args.seed, size))
+        return [sample.to_json() for own in drawn for sample in (reversed(own) if self.scorer else own)]  # the best last: see `run`
 
 
 def run(args: argparse.Namespace) -> Outcome:
@@ -85,16 +97,21 @@ def run(args: argparse.Namespace) -> Outcome:
     from cos.store import Log
 
     work = _Sampling(args)
-    if min(_LIMIT if args.limit is None else args.limit, args.block, args.n) < 1:
-        raise UserError("--limit, --block and --n must be 1 or more")
+    if min(_LIMIT if args.limit is None else args.limit, args.block, args.n, args.keep) < 1:
+        raise UserError("--limit, --block, --n and --keep must be 1 or more")
+    if bool(args.method) != bool(args.reward):
+        raise UserError("--method and --reward belong together: a search, and what guides it")
     wanted, file = work.problems[0], Path(args.out) / "pool.jsonl"
     team = work.team()
     source = {"set": args.set, "data": args.data, "problems": args.problems, "policy": fingerprint(args.policy, "policy")}
+    if args.reward:
+        source |= {"method": args.method, "reward": fingerprint(args.reward, "reward"), "keep": args.keep}
     Run.start(args.out, {**source, **vars(work.how)}, args.seed)
-    ids = [f"{problem.id}/{number}" for problem in wanted for number in range(args.n)]
+    each = 1 if args.reward else args.n  # a search may come to less than it may keep; its best chain is written last, and stands for all
+    ids = [f"{problem.id}/{number}" for problem in wanted for number in range(each)]
     with Log(file, "pool", key="id") as log:
         new = len({one.rpartition("/")[0] for one in ids if one not in log.done})
-        complete(work, cut(ids, args.block * args.n), log, team, Progress("sample"))
+        complete(work, cut(ids, args.block * each), log, team, Progress("sample"))
     result = {"problems": len(wanted), "new": new, **_counts(file, {problem.id for problem in wanted}), "out": str(file)}
     text = "{chains} chains of {problems} problems, {answered} of them with an answer, {right} with the right one, {tokens} tokens; {out}"
     return Outcome(result, text.format(**result))
