@@ -98,6 +98,9 @@ def test_a_mistake_is_one_line_wherever_it_is_found(tmp_path: Path, address: str
     (tmp_path / "refuse").touch()
     with pytest.raises(UserError, match="no model here"):
         scale_works.work(tmp_path, Team(2))
+    draw = ["sample", "--set", "all:train", "--limit", "1", "--n", "1", "--policy", "scripted", "--out", str(tmp_path / "pool")]
+    assert main(draw) == 0
+    pool = str(tmp_path / "pool" / "pool.jsonl")
     for words, said in ((["--workers", "0"], "must be 1 or more"), (["--workers", "2", "--by", "consensus", "--with", "x"], "leave out")):
-        assert main(["label", "x", "--by", "truth", "--out", str(tmp_path / "x"), *words]) == 2
+        assert main(["label", pool, "--by", "truth", "--out", str(tmp_path / "x"), *words]) == 2
         assert said in capsys.readouterr().err
