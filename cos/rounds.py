@@ -22,7 +22,7 @@ from cos.errors import UserError
 from cos.label import by_reward, by_truth
 from cos.loading import fingerprint, load_policy, load_scorer, load_vlm
 from cos.metrics import wilson
-from cos.models.vlm import NOTES
+from cos.models.hub import NOTES
 from cos.prefer import OUTCOME, Pairing, pairs
 from cos.problems import check, grade, problem_files, problems
 from cos.protocols import Scorer

@@ -100,7 +100,8 @@ def test_labels_and_preferences(tmp_path: Path) -> None:
 
 
 def test_models(tmp_path: Path) -> None:
-    from cos.models.vlm import NOTES, VLM
+    from cos.models.hub import NOTES
+    from cos.models.vlm import VLM
 
     for look in (None, "Describe the picture."):
         VLM(MagicMock(), MagicMock(), look=look).save(tmp_path)

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from cos.errors import UserError
 from cos.loading import EMBEDDED, HOW, Role, fingerprint, is_server, parse_blend
 from cos.models import hub
-from cos.models.vlm import NOTES
+from cos.models.hub import NOTES
 
 MOST_BYTES = 6_000_000_000
 """Weights that a visitor may have loaded: three thousand million parameters of two bytes. Ours."""

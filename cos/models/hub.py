@@ -19,6 +19,8 @@ from types import SimpleNamespace
 
 from cos.errors import UserError
 
+NOTES = "cos.json"
+"""A small file beside the weights: what the workbench must know of a model that its configuration does not say."""
 _NAME = re.compile(r"(\w[\w.-]{0,95}/\w[\w.-]{0,95})(?:@(\w[\w./-]{0,199}))?")
 PLAIN_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.md")
 WEIGHT_FILES = ("model*.safetensors",)

@@ -25,9 +25,10 @@ from safetensors.torch import save_file
 from transformers import GenerationConfig, InternVLConfig, InternVLForConditionalGeneration
 
 from cos.errors import UserError
+from cos.models.hub import NOTES
 from cos.models.internvl_config import image_processor, native_config, own_tokenizer, read_json
 from cos.models.parity import compare
-from cos.models.vlm import NOTES, load
+from cos.models.vlm import load
 from cos.template import FORMAT_TOKENS, TAG_TOKENS
 
 EXPECTED = "expected.json"

@@ -22,9 +22,6 @@ from cos.template import FORMAT_TOKENS, TAG_TOKENS
 LOOK = "Describe the picture."
 """What a model is asked that shall look first: to write down every object it sees."""
 
-NOTES = "cos.json"
-"""A small file beside the weights: what the workbench must know of a model that its configuration does not say."""
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -113,7 +110,7 @@ class VLM:
         self.model.save_pretrained(folder)
         self.encoder.tokenizer.save_pretrained(folder)
         self.encoder.image_processor.save_pretrained(folder)
-        (folder / NOTES).write_text(json.dumps({"schema": "cos.model/1", "look": self.look}) + "\n")
+        (folder / hub.NOTES).write_text(json.dumps({"schema": "cos.model/1", "look": self.look}) + "\n")
 
 
 def load(
@@ -140,7 +137,7 @@ def load(
         config = AutoConfig.from_pretrained(folder, **safe)
         family = family_of(config)
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-        own = {} if (folder / NOTES).is_file() else dict(family.own)  # what we have saved is complete
+        own = {} if (folder / hub.NOTES).is_file() else dict(family.own)  # what we have saved is complete
         images = AutoImageProcessor.from_pretrained(folder, backend="pil", **own, **safe)
         model = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, **how, **safe)
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as problem:
@@ -192,7 +189,7 @@ def add_tokens(vlm: VLM, *, tags: bool) -> int:
 
 
 def _notes(folder: Path) -> dict[str, Any]:
-    path = folder / NOTES
+    path = folder / hub.NOTES
     if not path.is_file():
         return {}
     try:

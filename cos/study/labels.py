@@ -25,7 +25,8 @@ from cos.chain import Labelled, Sample, StepLabels
 from cos.label import by_truth, consensus
 from cos.loading import fingerprint, load_policy, load_scorer, load_vlm
 from cos.metrics import auc, first_error_f1
-from cos.models.vlm import NOTES, add_tokens
+from cos.models.hub import NOTES
+from cos.models.vlm import add_tokens
 from cos.problems import problems
 from cos.rollouts import Rollouts, by_rollouts
 from cos.rounds import is_right, label_of, picture_of, sampled

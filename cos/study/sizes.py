@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cos.loading import fingerprint, load_vlm
-from cos.models.vlm import NOTES, VLM
+from cos.models.hub import NOTES
+from cos.models.vlm import VLM
 from cos.search.methods import Settings
 from cos.study.results import Difference, Point, Result, corrected, paired, panel, share
 from cos.study.shift import auc_point

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 import torch
 import torch.nn.functional as F
 
-from cos.models.vlm import NOTES, VLM
+from cos.models.hub import NOTES
+from cos.models.vlm import VLM
 from cos.train.data import Pictures, cut, taken
 from cos.train.files import read_rows
 from cos.train.loop import Schedule, start, train

@@ -17,7 +17,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import torch
 
 from cos.errors import UserError
-from cos.models.vlm import NOTES, VLM
+from cos.models.hub import NOTES
+from cos.models.vlm import VLM
 from cos.runs import Run
 from cos.train.checkpoints import resume, save, take_weights
 from cos.train.processes import processes
