@@ -7,9 +7,12 @@ import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
 from PIL import Image
 
 from cos.errors import UserError
@@ -196,7 +199,20 @@ def picture_input(shown: Image.Image) -> gr.Image:
         elem_id="picture",
     )
     picture.preprocess = lambda payload: payload.path if payload is not None else None  # Gradio's would open it with all of PIL's formats
+    show = picture.postprocess
+    picture.postprocess = lambda value: show(_cached(value, picture.GRADIO_CACHE))
     return picture
+
+
+def _cached(value: Image.Image | str | None, cache: str) -> str | None:
+    """A picture as a file of Gradio's cache that is put there whole, once. Gradio's own way writes it anew whenever the same picture is
+    shown, and a page that is just fetching it gets a part (docs/log.md)."""
+    if not isinstance(value, Image.Image):
+        return value
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "picture.png"
+        value.save(file, compress_level=1)
+        return save_file_to_cache(file, cache)
 
 
 def panel(number: int) -> gr.HTML:

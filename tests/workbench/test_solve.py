@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from cos.errors import UserError
 from cos.problems import chain, corrupt
@@ -276,3 +277,16 @@ def test_views_are_few_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> N
     assert session.view("a") is first and len(session._views) == 2
     session.leave("a")
     assert session.view("a") is not first
+
+
+def test_a_picture_that_is_shown_again_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    image = examples()[0][1]
+    box = parts.picture_input(image)
+    file = Path(box.postprocess(image).path)
+    assert file.is_relative_to(tmp_path)
+    with Image.open(file) as kept:
+        assert kept.format == "PNG" and kept.convert("RGB").tobytes() == image.convert("RGB").tobytes()
+    file.write_bytes(b"being fetched")  # by another page: who writes now breaks it
+    assert Path(box.postprocess(image.copy()).path) == file and file.read_bytes() == b"being fetched"
+    assert box.postprocess(None) is None
