@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from serving import in_thread
 
 from cos.models.vlm import VLM
 
@@ -45,15 +46,8 @@ class Loopback(ThreadingHTTPServer):
 
 @contextmanager
 def serving(answer: Answer, port: int = 0, fault: Callable[[int, str], str] = lambda number, path: "") -> Iterator[Loopback]:
-    server = Loopback(answer, port, fault)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with in_thread(Loopback(answer, port, fault)) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""A program of ours in a process of its own, and its address once it answers."""
+"""Servers of the tests: a program of ours in a process of its own, and its address once it answers; a server of ours in a thread."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
+Server = TypeVar("Server", bound=ThreadingHTTPServer)
 ROOT = Path(__file__).parent.parent
 START = 240.0
 """Seconds that a server may take to answer on a busy machine."""
@@ -31,6 +35,19 @@ def serving(*command: str) -> Iterator[str]:
             yield answered(f"http://127.0.0.1:{port}", process)
         finally:
             process.terminate()
+
+
+@contextmanager
+def in_thread(server: Server) -> Iterator[Server]:
+    """The server, at work until the block ends."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def answered(url: str, process: subprocess.Popen[bytes]) -> str:
