@@ -54,10 +54,15 @@ def reading(
 
 
 def computing(encoder: Encoder, rng: random.Random, wrong: float = WRONG, count: int = 12) -> Example:
-    """One row without a picture: `count` sums, comparisons and extremes, whose results are the only targets; each has a hint."""
-    reply = _Reply(encoder)
+    """One row without a picture: `count` sums, comparisons and extremes, whose results are the only targets; each has a hint.
+
+    Half of the rows hold one on each line: there, as in a chain's thoughts, no space is before the first number, which makes it another
+    token. A model that had seen them after spaces alone knew 0.99 of the sums in drills, and of those in chains no more than before
+    (docs/log.md).
+    """
+    reply, apart = _Reply(encoder), rng.choice(" \n")
     for one in sums(rng, count):
-        reply.text(one.opening)
+        reply.text(one.opening, apart)
         reply.claim(one.result, rng.choice(one.others) if rng.random() < wrong else one.result)
         reply.close(".")
     return reply.row(Turn("user", WORK), None, "")
@@ -72,8 +77,8 @@ class _Reply:
         self._targets: dict[int, int] = {}
         self._hints: list[tuple[int, float]] = []
 
-    def text(self, words: str) -> None:
-        self._ids += self._encoder.plain(" " * bool(self._ids) + words)
+    def text(self, words: str, apart: str = " ") -> None:
+        self._ids += self._encoder.plain(apart * bool(self._ids) + words)
 
     def close(self, mark: str) -> None:
         self._ids += self._encoder.plain(mark)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from cos import answers, problems, template
 from cos.chain import Chain, Problem, Step, StepLabels
 from cos.models.encode import Encoder, Turn
+from cos.problems.as_read import as_read
 from cos.train.data import Example, written
 
 
@@ -66,20 +67,59 @@ def _hints(piece: Sequence[int], label: float | None, known: Sequence[Sequence[i
     return [(start + at, 0.0) for at in range(shared, len(piece))] if shared > 2 or len(piece) < 6 else []
 
 
-def unseen_example(encoder: Encoder, problem: Problem, rng: random.Random) -> Example:
-    """A chain without its picture: nothing can be said of the steps that read it, and of the others what follows from those."""
-    right = problems.chain(problem, rng)
-    wrong = [problems.corrupt(problem, right, rng) for _ in range(6)]
-    kind = rng.random()
-    if kind < 0.5:
-        fitting = (chain for chain in wrong if _readings(problem, chain) == _readings(problem, right))
-    else:  # in half of these right steps, and an answer that a wrong chain came to
-        fitting = (replace(right, answer=chain.answer) for chain in wrong if kind < 0.75 and chain.answer != right.answer)
-    chain = next(fitting, right)
-    marks = labels(problem, chain)
-    steps = tuple(None if problems.check(problem, s).kind == "see" else label for s, label in zip(chain.steps, marks.steps, strict=True))
+def unseen_example(encoder: Encoder, problem: Problem, rng: random.Random, sampled: Sequence[Chain] = ()) -> Example:
+    """A chain without its picture: nothing can be said of the steps that read it, and of the others what follows from those.
+
+    `sampled`: chains that a policy drew for the problem, of which one is taken in half of the rows, judged by what it read itself.
+    """
+    if sampled and rng.random() < 0.5:
+        chain = rng.choice(sampled)
+        problem = as_read(problem, chain)
+        right = reference(problem, rng)
+        problem = replace(problem, answer=right.answer if right else None)
+    else:
+        right = problems.chain(problem, rng)
+        chain = _misused(problem, right, rng)
+    verdicts, marks = [problems.check(problem, step) for step in chain.steps], labels(problem, chain)
+    steps = tuple(None if verdict.kind == "see" else label for verdict, label in zip(verdicts, marks.steps, strict=True))
+    if any(verdict.kind == "see" and verdict.label == 0 for verdict in verdicts):
+        marks = replace(marks, answer=None)  # it read what can't all be true
     turns = [Turn("user", problem.question)]
     return labelled_example(encoder, turns, chain, replace(marks, steps=steps), None, "", right, describe=False)
+
+
+def reference(problem: Problem, rng: random.Random) -> Chain | None:
+    """A right chain for the picture that is shown; None where the question can't be asked of it."""
+    try:
+        return problems.chain(problem, rng)
+    except (KeyError, IndexError, ValueError):  # the picture lacks what the question names
+        return None
+
+
+def _misused(problem: Problem, right: Chain, rng: random.Random) -> Chain:
+    """A chain that reads all things right: a quarter each with a slip in what it makes of them, with work and answer of a chain that
+    had misread something, with such an answer alone, and right throughout."""
+    kind = rng.random()
+    if kind > 0.75:
+        return right
+    for _ in range(6):
+        wrong = problems.corrupt(problem, right if kind < 0.5 else problems.chain(problem, rng), rng)
+        if kind < 0.25 and _readings(problem, wrong) == _readings(problem, right):
+            return wrong
+        if 0.25 <= kind < 0.5 and (spliced := _spliced(problem, right, wrong)) is not None:
+            return spliced
+        if kind >= 0.5 and wrong.answer != right.answer:
+            return replace(right, answer=wrong.answer)
+    return right
+
+
+def _spliced(problem: Problem, right: Chain, wrong: Chain) -> Chain | None:
+    """What the first read, and what the second made of what it had read; None where they don't go the same way."""
+    reads = [[problems.check(problem, step).kind == "see" for step in chain.steps] for chain in (right, wrong)]
+    if reads[0] != reads[1]:
+        return None
+    steps = (r if seen else w for seen, r, w in zip(reads[0], right.steps, wrong.steps, strict=True))
+    return Chain(tuple(steps), wrong.answer)
 
 
 def _readings(problem: Problem, chain: Chain) -> list[Step]:

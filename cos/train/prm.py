@@ -30,7 +30,7 @@ from cos.train import siblings
 from cos.train.data import Batch, Example, Marks, Pictures, batches, point_out
 from cos.train.drills import computing, reading
 from cos.train.files import FileRow, read_rows
-from cos.train.judged import labelled_example, labels, unseen_example
+from cos.train.judged import labelled_example, labels, reference, unseen_example
 from cos.train.look import descriptions, looked, room
 from cos.train.loop import Schedule, start, train
 from cos.train.processes import processes
@@ -146,7 +146,7 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     if config.mix.drills <= sort < config.mix.drills + config.mix.sums:
         return computing(vlm.encoder, rng)
     if 0 <= sort - config.mix.drills - config.mix.sums < config.mix.unseen and facts(problem):
-        return unseen_example(vlm.encoder, problem, rng)
+        return unseen_example(vlm.encoder, problem, rng, pool.get(problem.id, ()))
     chain = problems.chain(problem, rng)
     kind = rng.random()
     if kind < config.mix.sampled and problem.id in pool:
@@ -160,17 +160,9 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     turns = [Turn("user", problem.question, image=sees)]
     if vlm.look:
         turns = [Turn("user", vlm.look, image=sees), Turn("assistant", problems.describe(drawn[shown])), Turn("user", problem.question)]
-    known = _reference(problem, rng) if config.hints else None
+    known = reference(problem, rng) if config.hints else None
     example = labelled_example(vlm.encoder, turns, chain, labels(problem, chain), shown, stand_in, known)
     return point_out(vlm.encoder, example, landmarks(drawn[shown]), rng) if config.point_out else example
-
-
-def _reference(problem: Problem, rng: random.Random) -> Chain | None:
-    """A right chain for the picture that is shown; None where the question can't be asked of it."""
-    try:
-        return problems.chain(problem, rng)
-    except (KeyError, IndexError, ValueError):  # the swapped picture lacks what the question names
-        return None
 
 
 def _other_picture(drawn: Sequence[Problem], number: int, rng: random.Random) -> tuple[int, Problem]:

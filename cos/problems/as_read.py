@@ -1,0 +1,57 @@
+"""The picture as a chain read it: what its later steps are right or wrong by, if what it read is taken as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cos.chain import Chain, Problem
+from cos.problems.digits_words import values_of
+
+_BAR = re.compile(r"The (\w+) bar reaches (\d+)\.")
+_DIGIT = re.compile(r"The (.+) digit is (\d)\.")
+_THING = re.compile(r"(?:An?|The) (\w+) (\w+) is at (\d+), (\d+)\.")
+_TOTAL = re.compile(r"None of the (\d+) things is .+")
+
+
+def as_read(problem: Problem, chain: Chain) -> Problem:
+    """The problem with a picture that holds what the chain's steps read, in a world's own words, the first reading where two differ.
+
+    Of bars and digits that it did not read, the truth stays; of a scene only the shapes that it read, and of others that are not asked for
+    as many as it says there are. The gold answer is left out.
+    """
+    said = [text for step in chain.steps for text in (step.thought, step.reflection)]
+    read = {"charts": _bars, "digits": _digits, "scenes": _things}[problem.world]
+    content = {**problem.truth["content"], **read(problem, said)}
+    return replace(problem, truth={**problem.truth, "content": content}, answer=None)
+
+
+def _found(pattern: re.Pattern[str], said: Sequence[str]) -> list[tuple[str, ...]]:
+    return [match.groups() for match in map(pattern.fullmatch, said) if match]
+
+
+def _bars(problem: Problem, said: Sequence[str]) -> dict[str, Any]:
+    read = {name: int(value) for name, value in reversed(_found(_BAR, said))}
+    return {"bars": [[name, read.get(name, value)] for name, value in problem.truth["content"]["bars"]]}
+
+
+def _digits(problem: Problem, said: Sequence[str]) -> dict[str, Any]:
+    read = {place: int(value) for place, value in reversed(_found(_DIGIT, said))}
+    values = iter([read.get(place, value) for place, value in values_of(problem.truth).items()])
+    return {"rows": [[next(values) for _ in row] for row in problem.truth["content"]["rows"]]}
+
+
+def _things(problem: Problem, said: Sequence[str]) -> dict[str, Any]:
+    read = dict.fromkeys(_found(_THING, said))
+    things = [{"colour": colour, "shape": shape, "x": int(x), "y": int(y)} for colour, shape, x, y in read]
+    for (total,) in _found(_TOTAL, said)[:1]:
+        groups = problem.truth["ask"].get("groups", ())
+        others = [thing for thing in problem.truth["content"]["things"] if not any(_of(thing, *group) for group in groups)]
+        things += others[: max(0, int(total) - len(things))]
+    return {"things": sorted(things, key=lambda thing: (thing["y"], thing["x"]))}
+
+
+def _of(thing: Mapping[str, Any], colour: str, shape: str) -> bool:
+    return colour in ("", thing["colour"]) and shape in ("", thing["shape"])
