@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from cos.chain import Chain, Problem
+from cos.problems.chart_pictures import TOP
 from cos.problems.digits_words import values_of
 
 _BAR = re.compile(r"The (\w+) bar reaches (\d+)\.")
+_END = re.compile(r"The (largest|smallest) bar is (\w+)\.")
 _DIGIT = re.compile(r"The (.+) digit is (\d)\.")
 _THING = re.compile(r"(?:An?|The) (\w+) (\w+) is at (\d+), (\d+)\.")
 _TOTAL = re.compile(r"None of the (\d+) things is .+")
@@ -19,8 +21,8 @@ _TOTAL = re.compile(r"None of the (\d+) things is .+")
 def as_read(problem: Problem, chain: Chain) -> Problem:
     """The problem with a picture that holds what the chain's steps read, in a world's own words, the first reading where two differ.
 
-    Of bars and digits that it did not read, the truth stays; of a scene only the shapes that it read, and of others that are not asked for
-    as many as it says there are. The gold answer is left out.
+    Of digits that it did not read the truth stays, and of bars, as far as what it calls the largest or smallest lets them; of a scene
+    only the shapes that it read are there, and of others that are not asked for as many as it says. The gold answer is left out.
     """
     said = [text for step in chain.steps for text in (step.thought, step.reflection)]
     read = {"charts": _bars, "digits": _digits, "scenes": _things}[problem.world]
@@ -34,7 +36,9 @@ def _found(pattern: re.Pattern[str], said: Sequence[str]) -> list[tuple[str, ...
 
 def _bars(problem: Problem, said: Sequence[str]) -> dict[str, Any]:
     read = {name: int(value) for name, value in reversed(_found(_BAR, said))}
-    return {"bars": [[name, read.get(name, value)] for name, value in problem.truth["content"]["bars"]]}
+    ends = {word: read[name] for word, name in _found(_END, said) if name in read}
+    low, high = ends.get("smallest", 0) + 1, ends.get("largest", TOP + 1) - 1
+    return {"bars": [[name, read.get(name, min(max(value, low), high))] for name, value in problem.truth["content"]["bars"]]}
 
 
 def _digits(problem: Problem, said: Sequence[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -97,20 +98,39 @@ def reference(problem: Problem, rng: random.Random) -> Chain | None:
 
 
 def _misused(problem: Problem, right: Chain, rng: random.Random) -> Chain:
-    """A chain that reads all things right: a quarter each with a slip in what it makes of them, with work and answer of a chain that
-    had misread something, with such an answer alone, and right throughout."""
-    kind = rng.random()
-    if kind > 0.75:
-        return right
-    for _ in range(6):
-        wrong = problems.corrupt(problem, right if kind < 0.5 else problems.chain(problem, rng), rng)
-        if kind < 0.25 and _readings(problem, wrong) == _readings(problem, right):
+    """A chain that reads all things right: with slips in what it makes of them, one or several; with work and answer of a chain that had
+    misread something; with such an answer alone; or right throughout."""
+    (kind,) = rng.choices(("several", "slip", "splice", "answer", "right"), (0.4, 0.15, 0.15, 0.15, 0.15))
+    if kind == "several":
+        return _miscalculated(problem, right, rng)
+    for _ in range(6 * (kind != "right")):
+        wrong = problems.corrupt(problem, right if kind == "slip" else problems.chain(problem, rng), rng)
+        if kind == "slip" and _readings(problem, wrong) == _readings(problem, right):
             return wrong
-        if 0.25 <= kind < 0.5 and (spliced := _spliced(problem, right, wrong)) is not None:
+        if kind == "splice" and (spliced := _spliced(problem, right, wrong)) is not None:
             return spliced
-        if kind >= 0.5 and wrong.answer != right.answer:
+        if kind == "answer" and wrong.answer != right.answer:
             return replace(right, answer=wrong.answer)
     return right
+
+
+def _miscalculated(problem: Problem, right: Chain, rng: random.Random) -> Chain:
+    """Every other step of its work with a number or a comparison changed; an answer that was the changed number goes with it."""
+    steps, answer = list(right.steps), right.answer
+    for at, step in enumerate(steps):
+        words = re.split(r"(\d+|\bmore\b|\bless\b)", step.thought)
+        places = range(1, len(words), 2)
+        if places and rng.random() < 0.5 and problems.check(problem, step).kind != "see":
+            place = places[-1] if rng.random() < 0.5 else rng.choice(places)
+            before = words[place]
+            words[place] = _TURNED.get(before) or str(max(0, int(before) + rng.choice((-10, -2, -1, -1, 1, 1, 2, 10))))
+            steps[at] = replace(step, thought="".join(words))
+            if at == len(steps) - 1 and answer == before:
+                answer = words[place]
+    return Chain(tuple(steps), answer)
+
+
+_TURNED = {"more": "less", "less": "more"}
 
 
 def _spliced(problem: Problem, right: Chain, wrong: Chain) -> Chain | None:

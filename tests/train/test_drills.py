@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cos import problems
-from cos.chain import Step
+from cos.chain import Chain, Step
 from cos.models import embedded
 from cos.models.encode import Encoder
 from cos.problems.facts import facts
 from cos.problems.sums import sums
-from cos.train.data import IGNORE
+from cos.train.data import IGNORE, Example, chain_ids
 from cos.train.drills import MOST, SHORT, WRONG, computing, reading
 from cos.train.judged import labels, unseen_example
 
@@ -113,3 +115,34 @@ def test_a_chain_without_its_picture_is_judged_by_what_it_makes_of_its_readings(
         wrong += any(label == 0 for _, label in row.tags)
         answers += row.tags[-1][1] == 0
     assert 2 <= wrong <= 11 and 1 <= answers <= 11
+
+
+@pytest.mark.parametrize("world", ["charts", "scenes", "digits"])
+def test_a_policys_chain_without_its_picture_is_judged_by_what_it_read_itself(encoder: Encoder, world: str) -> None:
+    """Another picture, reasoned on without a mistake: all that can be judged is right, though the answer is not the gold one."""
+    misled = 0
+    for index, problem in enumerate(problems.problems(f"{world}:train", 30)):
+        other = replace(problem, truth={**problem.truth, "content": _mirrored(problem.truth["content"])})
+        misread = problems.chain(other, random.Random(index))
+        rows = [unseen_example(encoder, problem, random.Random(seed), [misread]) for seed in range(12)]
+        said = [row for row in rows if _text(encoder, row).endswith(_text(encoder, misread))]
+        assert said and all(label == 1 for row in said for _, label in row.tags), problem.question
+        misled += misread.answer != problem.answer
+    assert misled >= 5
+
+
+def _mirrored(content: dict[str, Any]) -> dict[str, Any]:
+    """Bars with the values in reverse, nines' complements of digits, shapes on the other side."""
+    if "bars" in content:
+        names, values = zip(*content["bars"], strict=True)
+        return {"bars": [list(bar) for bar in zip(names, values[::-1], strict=True)]}
+    if "rows" in content:
+        return {**content, "rows": [[9 - digit for digit in row] for row in content["rows"]]}
+    return {"things": [{**thing, "x": 9 - thing["x"], "y": 9 - thing["y"]} for thing in content["things"]]}
+
+
+def _text(encoder: Encoder, what: Example | Chain) -> str:
+    """The words of a chain, or of the reply of a row without its tags."""
+    if isinstance(what, Example):
+        return encoder.tokenizer.decode([token for token in what.ids if token != encoder.tag_id]).removesuffix("<|im_end|>\n")
+    return encoder.tokenizer.decode(list(chain_ids(encoder, what)))
