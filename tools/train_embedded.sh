@@ -17,6 +17,10 @@ $cos train prm --config recipes/embedded_reward_5_tags.yaml
 $cos train prm --config recipes/embedded_reward_6_sums.yaml
 $cos sample --set all:train --limit 6000 --n 4 --seed 2 --policy runs/policy_drill/model --out runs/pool
 $cos train prm --config recipes/embedded_reward_7.yaml
+.venv/bin/python tools/grow_reward.py runs/reward_7/model runs/reward_grown 2
+$cos sample --method best_of_n --reward runs/reward_7/model --policy runs/policy_drill/model --set all:train --limit 3000 --n 16 --keep 4 --seed 2 --out runs/hard
+cat runs/pool/pool.jsonl runs/hard/pool.jsonl >runs/pool_hard.jsonl
+$cos train prm --config recipes/embedded_reward_8.yaml
 
 for role in policy_drill reward; do
     place="cos/assets/${role%_drill}"

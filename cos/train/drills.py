@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
-from cos.chain import Problem
+from cos.chain import Chain, Problem, Step, StepLabels
 from cos.models.encode import Encoder, Turn
 from cos.problems.facts import facts
-from cos.problems.sums import sums
+from cos.problems.sums import Sum, sums
 from cos.train.data import IGNORE, Example
+from cos.train.judged import labelled_example
 
 WRONG = 0.4
 """Share of the words in question that are wrong; of numbers half are near misses (docs/log.md)."""
@@ -54,18 +56,32 @@ def reading(
 
 
 def computing(encoder: Encoder, rng: random.Random, wrong: float = WRONG, count: int = 12) -> Example:
-    """One row without a picture: `count` sums, comparisons and extremes, whose results are the only targets; each has a hint.
-
-    Half of the rows hold one on each line: there, as in a chain's thoughts, no space is before the first number, which makes it another
-    token. A model that had seen them after spaces alone knew 0.99 of the sums in drills, and of those in chains no more than before
-    (docs/log.md).
-    """
-    reply, apart = _Reply(encoder), rng.choice(" \n")
-    for one in sums(rng, count):
-        reply.text(one.opening, apart)
-        reply.claim(one.result, rng.choice(one.others) if rng.random() < wrong else one.result)
+    """One row without a picture: `count` sums, comparisons and extremes, whose results are the only targets; each has a hint."""
+    reply = _Reply(encoder)
+    for one, said in _worked(rng, wrong, count):
+        reply.text(one.opening)
+        reply.claim(one.result, said)
         reply.close(".")
     return reply.row(Turn("user", WORK), None, "")
+
+
+def computing_steps(encoder: Encoder, question: str, rng: random.Random, wrong: float = WRONG, count: int = 12) -> Example:
+    """The same as the steps of a chain that answers `question`, with a label at the tag after each.
+
+    From computing drills alone a model learned to tell right sums from wrong ones after `WORK`, and not in chains (docs/log.md).
+    """
+    worked = _worked(rng, wrong, count)
+    chain, right = (
+        Chain(tuple(Step("work", f"{one.opening} {r}.", "") for one, r in results), "")
+        for results in (worked, [(one, one.result) for one, _ in worked])
+    )
+    marks = StepLabels(tuple(float(said == one.result) for one, said in worked), None, "truth")
+    row = labelled_example(encoder, [Turn("user", question)], chain, marks, None, "", right, describe=False)
+    return replace(row, targets=[IGNORE] * len(row.ids))  # what is to be added up next nobody can tell
+
+
+def _worked(rng: random.Random, wrong: float, count: int) -> list[tuple[Sum, str]]:
+    return [(one, rng.choice(one.others) if rng.random() < wrong else one.result) for one in sums(rng, count)]
 
 
 class _Reply:
@@ -77,8 +93,8 @@ class _Reply:
         self._targets: dict[int, int] = {}
         self._hints: list[tuple[int, float]] = []
 
-    def text(self, words: str, apart: str = " ") -> None:
-        self._ids += self._encoder.plain(apart * bool(self._ids) + words)
+    def text(self, words: str) -> None:
+        self._ids += self._encoder.plain(" " * bool(self._ids) + words)
 
     def close(self, mark: str) -> None:
         self._ids += self._encoder.plain(mark)

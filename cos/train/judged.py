@@ -97,24 +97,7 @@ def reference(problem: Problem, rng: random.Random) -> Chain | None:
         return None
 
 
-def _misused(problem: Problem, right: Chain, rng: random.Random) -> Chain:
-    """A chain that reads all things right: with slips in what it makes of them, one or several; with work and answer of a chain that had
-    misread something; with such an answer alone; or right throughout."""
-    (kind,) = rng.choices(("several", "slip", "splice", "answer", "right"), (0.4, 0.15, 0.15, 0.15, 0.15))
-    if kind == "several":
-        return _miscalculated(problem, right, rng)
-    for _ in range(6 * (kind != "right")):
-        wrong = problems.corrupt(problem, right if kind == "slip" else problems.chain(problem, rng), rng)
-        if kind == "slip" and _readings(problem, wrong) == _readings(problem, right):
-            return wrong
-        if kind == "splice" and (spliced := _spliced(problem, right, wrong)) is not None:
-            return spliced
-        if kind == "answer" and wrong.answer != right.answer:
-            return replace(right, answer=wrong.answer)
-    return right
-
-
-def _miscalculated(problem: Problem, right: Chain, rng: random.Random) -> Chain:
+def miscalculated(problem: Problem, right: Chain, rng: random.Random) -> Chain:
     """Every other step of its work with a number or a comparison changed; an answer that was the changed number goes with it."""
     steps, answer = list(right.steps), right.answer
     for at, step in enumerate(steps):
@@ -131,6 +114,23 @@ def _miscalculated(problem: Problem, right: Chain, rng: random.Random) -> Chain:
 
 
 _TURNED = {"more": "less", "less": "more"}
+
+
+def _misused(problem: Problem, right: Chain, rng: random.Random) -> Chain:
+    """A chain that reads all things right: with slips in what it makes of them, one or several; with work and answer of a chain that had
+    misread something; with such an answer alone; or right throughout."""
+    (kind,) = rng.choices(("several", "slip", "splice", "answer", "right"), (0.4, 0.15, 0.15, 0.15, 0.15))
+    if kind == "several":
+        return miscalculated(problem, right, rng)
+    for _ in range(6 * (kind != "right")):
+        wrong = problems.corrupt(problem, right if kind == "slip" else problems.chain(problem, rng), rng)
+        if kind == "slip" and _readings(problem, wrong) == _readings(problem, right):
+            return wrong
+        if kind == "splice" and (spliced := _spliced(problem, right, wrong)) is not None:
+            return spliced
+        if kind == "answer" and wrong.answer != right.answer:
+            return replace(right, answer=wrong.answer)
+    return right
 
 
 def _spliced(problem: Problem, right: Chain, wrong: Chain) -> Chain | None:

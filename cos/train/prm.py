@@ -28,9 +28,9 @@ from cos.problems.landmarks import landmarks
 from cos.store import read
 from cos.train import siblings
 from cos.train.data import Batch, Example, Marks, Pictures, batches, point_out
-from cos.train.drills import computing, reading
+from cos.train.drills import computing, computing_steps, reading
 from cos.train.files import FileRow, read_rows
-from cos.train.judged import labelled_example, labels, reference, unseen_example
+from cos.train.judged import labelled_example, labels, miscalculated, reference, unseen_example
 from cos.train.look import descriptions, looked, room
 from cos.train.loop import Schedule, start, train
 from cos.train.processes import processes
@@ -144,7 +144,7 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     if sort < config.mix.drills and facts(problem):
         return reading(vlm.encoder, vlm.look or LOOK, problem, number, stand_in, rng)
     if config.mix.drills <= sort < config.mix.drills + config.mix.sums:
-        return computing(vlm.encoder, rng)
+        return computing_steps(vlm.encoder, problem.question, rng) if rng.random() < 0.6 else computing(vlm.encoder, rng)
     if 0 <= sort - config.mix.drills - config.mix.sums < config.mix.unseen and facts(problem):
         return unseen_example(vlm.encoder, problem, rng, pool.get(problem.id, ()))
     chain = problems.chain(problem, rng)
@@ -152,7 +152,7 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     if kind < config.mix.sampled and problem.id in pool:
         chain = rng.choice(pool[problem.id])
     elif kind < config.mix.sampled + config.mix.wrong:
-        chain = problems.corrupt(problem, chain, rng)
+        chain = miscalculated(problem, chain, rng) if rng.random() < 0.4 else problems.corrupt(problem, chain, rng)
     shown = number
     if rng.random() < config.mix.swapped:
         shown, problem = _other_picture(drawn, number, rng)

@@ -17,8 +17,8 @@ from cos.models.encode import Encoder
 from cos.problems.facts import facts
 from cos.problems.sums import sums
 from cos.train.data import IGNORE, Example, chain_ids
-from cos.train.drills import MOST, SHORT, WRONG, computing, reading
-from cos.train.judged import labels, unseen_example
+from cos.train.drills import MOST, SHORT, WRONG, computing, computing_steps, reading
+from cos.train.judged import labels, miscalculated, unseen_example
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,38 @@ def test_a_computing_drill_has_no_picture_and_hints_say_what_is_wrong(encoder: E
         assert label == float(row.ids[at] == true[at])
     assert 0.3 < sum(label for _, label in row.hints) / 40 < 0.9
     assert all(label == 1 for _, label in computing(encoder, random.Random(3), wrong=0.0).hints)
+
+
+def test_sums_as_steps_have_a_tag_each_that_says_whether_the_result_is_right(encoder: Encoder) -> None:
+    row = computing_steps(encoder, "How many bars end above 11?", random.Random(5), count=40)
+    text = encoder.tokenizer.decode(row.ids)
+    assert text.startswith("<|im_start|>user\nHow many bars end above 11?") and row.picture is None
+    assert len(row.tags) == 40 and set(row.targets) == {IGNORE}
+    labels_of = dict(enumerate(label for _, label in row.tags))
+    plain = re.findall(r"<\|reasoning_step_thought_start\|>(\d+) ([+-]) (\d+) = (\d+)\.", text)
+    thoughts = re.findall(r"<\|reasoning_step_thought_start\|>(.*?)<", text)
+    assert len(thoughts) == 40 and len(plain) > 8
+    for at, thought in enumerate(thoughts):
+        if match := re.fullmatch(r"(\d+) ([+-]) (\d+) = (\d+)\.", thought):
+            a, sign, b, result = match.groups()
+            assert labels_of[at] == float(int(a) + int(b) * (1 if sign == "+" else -1) == int(result)), thought
+    assert 8 < sum(labels_of.values()) < 32
+
+
+@pytest.mark.parametrize("world", ["charts", "scenes", "digits"])
+def test_a_miscalculated_chain_reads_all_right_and_often_works_wrong(world: str) -> None:
+    changed = wrong = 0
+    for index, problem in enumerate(problems.problems(f"{world}:train", 80, 5)):
+        right = problems.chain(problem, random.Random(index))
+        slipped = miscalculated(problem, right, random.Random(index))
+        assert [step.reflection for step in slipped.steps] == [step.reflection for step in right.steps]
+        for step, before in zip(slipped.steps, right.steps, strict=True):
+            if problems.check(problem, before).kind == "see":
+                assert step == before
+            elif step != before:
+                changed += 1
+                wrong += problems.check(problem, step).label == 0
+    assert changed > 25 and wrong > 0.9 * changed
 
 
 @pytest.mark.parametrize("world", ["charts", "scenes", "digits"])

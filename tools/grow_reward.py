@@ -1,0 +1,55 @@
+"""Give a reward model more layers that change nothing at first, and the numbers at the start of a text the meaning of those after a space.
+
+python tools/grow_reward.py runs/reward_7/model runs/reward_grown 2
+
+To judge a sum takes a hop from the sum's own words to the tag, and to judge what is built on it one more; and the tokenizer has each number
+twice, `7` and ` 7`, of which a model meets the first only where a thought begins (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+
+import torch
+
+from cos.models.vlm import load
+
+
+def main() -> None:
+    """Read the arguments, grow, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("layers", type=int)
+    wanted = parser.parse_args()
+    vlm = load(wanted.model)
+    with torch.no_grad():
+        _grow(vlm.model, wanted.layers)
+        _align_numbers(vlm.model.get_input_embeddings().weight, vlm.encoder.plain)
+    vlm.save(wanted.out)
+
+
+def _grow(model: torch.nn.Module, more: int) -> None:
+    """Copies of the last layer whose two writes into the residual stream are zero."""
+    layers, config = model.model.language_model.layers, model.config.text_config
+    for _ in range(more):
+        layer = copy.deepcopy(layers[-1])
+        layer.self_attn.o_proj.weight.zero_()
+        layer.mlp.down_proj.weight.zero_()
+        layer.self_attn.layer_idx = len(layers)
+        layers.append(layer)
+    config.num_hidden_layers = len(layers)
+    config.layer_types = [config.layer_types[0]] * len(layers)
+
+
+def _align_numbers(weight: torch.Tensor, tokens: object) -> None:
+    for number in range(100):
+        bare, spaced = tokens(str(number)), tokens(f" {number}")
+        if len(bare) == len(spaced) == 1:
+            weight[bare[0]] = 0.9 * weight[spaced[0]] + 0.25 * weight[bare[0]]
+
+
+if __name__ == "__main__":
+    main()
