@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,7 +33,7 @@ def main() -> None:
     vlm.save(wanted.out)
 
 
-def _grow(model: torch.nn.Module, more: int) -> None:
+def _grow(model: Any, more: int) -> None:
     """Copies of the last layer whose two writes into the residual stream are zero."""
     layers, config = model.model.language_model.layers, model.config.text_config
     for _ in range(more):
@@ -44,7 +46,7 @@ def _grow(model: torch.nn.Module, more: int) -> None:
     config.layer_types = [config.layer_types[0]] * len(layers)
 
 
-def _align_numbers(weight: torch.Tensor, tokens: object) -> None:
+def _align_numbers(weight: torch.Tensor, tokens: Callable[[str], list[int]]) -> None:
     for number in range(100):
         bare, spaced = tokens(str(number)), tokens(f" {number}")
         if len(bare) == len(spaced) == 1:

@@ -1,0 +1,33 @@
+"""A model with more layers says at first what it said before, and gives a number one meaning wherever it stands."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch.nn.functional import cosine_similarity
+
+from cos.models import embedded
+from cos.models.vlm import load
+
+TOOL = Path(__file__).parent.parent / "tools" / "grow_reward.py"
+
+
+def test_added_layers_change_nothing_at_first(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("grow_reward", TOOL)
+    assert spec and spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    vlm = embedded.new("reward")
+    ids = torch.tensor([vlm.encoder.plain("The red bar reaches the line.")])
+    with torch.no_grad():
+        before = vlm.model(input_ids=ids).logits
+        tool._grow(vlm.model, 2)
+        assert torch.equal(vlm.model(input_ids=ids).logits, before)
+        weight = vlm.model.get_input_embeddings().weight
+        tool._align_numbers(weight, vlm.encoder.plain)
+    bare, spaced = vlm.encoder.plain("15")[0], vlm.encoder.plain(" 15")[0]
+    assert bare != spaced and cosine_similarity(weight[bare], weight[spaced], dim=0) > 0.9
+    vlm.save(tmp_path / "grown")
+    assert load(str(tmp_path / "grown")).model.config.text_config.num_hidden_layers == 7
