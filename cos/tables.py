@@ -51,7 +51,8 @@ def _pairs(summary: dict[str, Any]) -> list[str]:
 
 
 def _equal_flops(summary: dict[str, Any]) -> list[str]:
-    """At each budget the best rewarded method against the vote that costs as much, and in plain words which is better."""
+    """At each budget the best rewarded method against the vote that costs as much, and in plain words which is better. Where no vote of the
+    pool costs as much, the line says so: who wins by spending more has not won at equal FLOPs."""
     lines = []
     for n in by_budget(summary):
         rows = [row for row in summary["equal_flops"] if row["n"] == n]
@@ -59,8 +60,10 @@ def _equal_flops(summary: dict[str, Any]) -> list[str]:
             best = max(rows, key=lambda row: row["accuracy"])
             low, high = best["ci95"]
             said = "better than voting" if low > 0 else "worse than voting" if high < 0 else "not shown to differ from voting"
-            less = ", though the whole pool costs less" if best["capped"] else ""
-            lines.append(f"equal FLOPs: {best['method']} at n={n} - vote of {best['vote_n']}{less} {_difference(best)}: {said}")
+            if best["capped"] and low > 0:
+                said = "better, but not at equal cost; draw a larger pool"
+            start = f"no equal FLOPs, {best['vote_flops'] / best['flops']:.2f} of them" if best["capped"] else "equal FLOPs"
+            lines.append(f"{start}: {best['method']} at n={n} - vote of {best['vote_n']} {_difference(best)}: {said}")
     return lines
 
 

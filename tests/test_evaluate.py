@@ -424,7 +424,10 @@ def test_where_the_pool_is_cheaper_the_vote_is_capped_and_without_flops_there_is
     rows = several()
     for row in rows:
         row["methods"]["best_of_n"]["4"]["flops"] = 9.0
-    assert [row["vote_n"] for row in summarise(rows)["equal_flops"] if row["capped"]] == [4]
+    summary = summarise(rows)
+    assert [row["vote_n"] for row in summary["equal_flops"] if row["capped"]] == [4]
+    line = next(line for line in table(summary).splitlines() if ": best_of_n at n=4 - vote of 4" in line)
+    assert line.startswith("no equal FLOPs, 0.33 of them: ") and "better than voting" not in line
     for row in rows:
         row["pool"]["vote_flops"] = [0.0] * 4
     assert summarise(rows)["equal_flops"] == []

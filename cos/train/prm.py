@@ -38,6 +38,11 @@ from cos.train.report import Report
 from cos.train.sft import Source, drawn_problems, hidden_states, next_token_loss
 from cos.train.weights import Weights
 
+IN_STEPS = 0.6
+"""Share of the computing drills that are steps of a chain (docs/log.md, "why the reward model lost to the vote")."""
+MISCALCULATED = 0.4
+"""Share of the chains made wrong whose steps of work have a number changed, several of them at times (the same)."""
+
 
 @dataclass(frozen=True)
 class Mix:
@@ -144,7 +149,7 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     if sort < config.mix.drills and facts(problem):
         return reading(vlm.encoder, vlm.look or LOOK, problem, number, stand_in, rng)
     if config.mix.drills <= sort < config.mix.drills + config.mix.sums:
-        return computing_steps(vlm.encoder, problem.question, rng) if rng.random() < 0.6 else computing(vlm.encoder, rng)
+        return computing_steps(vlm.encoder, problem.question, rng) if rng.random() < IN_STEPS else computing(vlm.encoder, rng)
     if 0 <= sort - config.mix.drills - config.mix.sums < config.mix.unseen and facts(problem):
         return unseen_example(vlm.encoder, problem, rng, pool.get(problem.id, ()))
     chain = problems.chain(problem, rng)
@@ -152,7 +157,7 @@ def world_example(vlm: VLM, drawn: Sequence[Problem], index: int, pool: Mapping[
     if kind < config.mix.sampled and problem.id in pool:
         chain = rng.choice(pool[problem.id])
     elif kind < config.mix.sampled + config.mix.wrong:
-        chain = miscalculated(problem, chain, rng) if rng.random() < 0.4 else problems.corrupt(problem, chain, rng)
+        chain = miscalculated(problem, chain, rng) if rng.random() < MISCALCULATED else problems.corrupt(problem, chain, rng)
     shown = number
     if rng.random() < config.mix.swapped:
         shown, problem = _other_picture(drawn, number, rng)
