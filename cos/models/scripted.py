@@ -200,4 +200,4 @@ def _neighbours(value: str) -> tuple[str, ...]:
 def _pixels(image: Any) -> bytes:
     if hasattr(image, "resize"):
         return image.convert("L").resize((8, 8)).tobytes()
-    return str(image).encode("utf-8", "surrogatepass") if image is not None else b""
+    return Path(image).read_bytes() if image is not None else b""  # not its name: a folder elsewhere is no other picture

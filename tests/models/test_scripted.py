@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -75,3 +76,13 @@ def test_a_missing_picture_is_refused_and_leaves_nothing_open() -> None:
         with pytest.raises(UserError, match="no picture"):
             model.open([Prompt("x", Image.new("RGB", (4, 4))), Prompt("y")])
         assert not model.tree.places
+
+
+def test_the_hidden_value_hangs_on_the_picture_and_not_on_its_folder(tmp_path: Path) -> None:
+    files = [tmp_path / name / "picture.png" for name in ("a", "b", *"cdefgh")]
+    for index, file in enumerate(files):
+        file.parent.mkdir()
+        Image.new("RGB", (8, 8), (max(0, index - 1), 0, 0)).save(file)
+    values = [hidden(Prompt("How many?", str(file))) for file in files]
+    assert values[0] == values[1]  # the same picture twice
+    assert len(set(values)) > 2

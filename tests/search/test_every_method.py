@@ -63,7 +63,7 @@ def test_a_kept_trace_is_shown_as_another_rule_would_have_ended_it(tmp_path: Pat
         shown = json.loads(capsys.readouterr().out)
         scores = {
             leaf["id"]: {"answer": leaf["reward"], "min": min(steps), "max": max(steps)}[rule]
-            for leaf in shown["nodes"]
+            for leaf in sorted(shown["nodes"], key=lambda node: node["path"])  # of equals the one drawn first
             if leaf["status"] in ("finished", "chosen") and leaf["answer"] is not None
             for steps in [[shown["nodes"][id]["reward"] for id in above(shown["nodes"], leaf)]]
         }
