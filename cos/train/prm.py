@@ -28,7 +28,7 @@ from cos.problems.landmarks import landmarks
 from cos.store import read
 from cos.train import siblings
 from cos.train.data import Batch, Example, Marks, Pictures, batches, point_out
-from cos.train.drills import computing, computing_steps, reading
+from cos.train.drills import IN_STEPS, computing, computing_steps, reading
 from cos.train.files import FileRow, read_rows
 from cos.train.judged import labelled_example, labels, miscalculated, reference, unseen_example
 from cos.train.look import descriptions, looked, room
@@ -38,8 +38,6 @@ from cos.train.report import Report
 from cos.train.sft import Source, drawn_problems, hidden_states, next_token_loss
 from cos.train.weights import Weights
 
-IN_STEPS = 0.6
-"""Share of the computing drills that are steps of a chain (docs/log.md, "why the reward model lost to the vote")."""
 MISCALCULATED = 0.4
 """Share of the chains made wrong whose steps of work have a number changed, several of them at times (the same)."""
 

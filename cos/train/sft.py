@@ -20,7 +20,7 @@ from cos.models.vlm import LOOK, VLM
 from cos.problems.facts import facts
 from cos.problems.landmarks import landmarks
 from cos.train.data import IGNORE, Batch, Example, Pictures, batches, chain_ids, point_out, supervised
-from cos.train.drills import computing, reading
+from cos.train.drills import IN_STEPS, computing, reading, written_steps
 from cos.train.files import read_rows
 from cos.train.loop import Schedule, start, train
 from cos.train.report import Report
@@ -120,7 +120,7 @@ def world_example(vlm: VLM, problem: Problem, index: int, count: int, config: Co
     rng = random.Random(f"sft/{config.seed}/{index}")
     stand_in, sort = vlm.encoder.stand_in(*problems.SIZE), rng.random()
     if sort > 1 - config.sums:
-        return computing(vlm.encoder, rng, wrong=0.0)
+        return written_steps(vlm.encoder, problem.question, rng) if rng.random() < IN_STEPS else computing(vlm.encoder, rng, wrong=0.0)
     if sort > 1 - config.sums - config.drills and facts(problem):
         example = reading(vlm.encoder, LOOK, problem, index % count, stand_in, rng, wrong=0.0)
         return point_out(vlm.encoder, example, landmarks(problem), rng) if config.point_out else example

@@ -17,7 +17,7 @@ from cos.models.encode import Encoder
 from cos.problems.facts import facts
 from cos.problems.sums import sums
 from cos.train.data import IGNORE, Example, chain_ids
-from cos.train.drills import MOST, SHORT, WRONG, computing, computing_steps, reading
+from cos.train.drills import MOST, SHORT, WRONG, computing, computing_steps, reading, written_steps
 from cos.train.judged import labels, miscalculated, unseen_example
 
 
@@ -178,3 +178,20 @@ def _text(encoder: Encoder, what: Example | Chain) -> str:
     if isinstance(what, Example):
         return encoder.tokenizer.decode([token for token in what.ids if token != encoder.tag_id]).removesuffix("<|im_end|>\n")
     return encoder.tokenizer.decode(list(chain_ids(encoder, what)))
+
+
+def test_a_policy_is_to_write_the_results_of_sums_in_steps_and_nothing_else(encoder: Encoder) -> None:
+    row = written_steps(encoder, "How many?", random.Random(3), count=9)
+    text = encoder.decode(row.ids)
+    assert text.count("work") == 9 and not row.tags and not row.hints and row.picture is None
+    for at, target in enumerate(row.targets):
+        if target != IGNORE:
+            assert row.ids[at + 1] == target
+            opening = encoder.decode(row.ids[: at + 1]).rpartition("work")[2].strip(" \n")
+            result = encoder.decode([target]).strip()
+            if result in ("more", "less", "equal"):
+                a, b = (int(number) for number in re.findall(r"\d+", opening)[:2])
+                assert result == ("more" if a > b else "less" if a < b else "equal")
+            else:
+                assert result == _true(re.sub(r"^.*?(?=[A-Z\d])", "", opening, flags=re.DOTALL))
+    assert sum(target != IGNORE for target in row.targets) == 9
