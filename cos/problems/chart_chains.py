@@ -14,6 +14,10 @@ from cos.problems.chart_pictures import COLOURS, TOP
 from cos.problems.chart_questions import ORDINALS, Ask
 
 
+TURNED = 0.25
+"""Share of the chains that read in another order than that of the question."""
+
+
 def chain(problem: Problem, rng: random.Random) -> Chain:
     """A chain whose every step is right and that ends in the gold answer; `rng` varies the order of reading."""
     return reason(problem.truth["content"]["bars"], problem.truth["ask"], rng)
@@ -73,13 +77,17 @@ class _Writer:
         return dict(self.bars)[name]
 
     def see(self, names: Sequence[str], shuffle: bool = True) -> None:
-        for name in self.rng.sample(names, len(names)) if shuffle else names:
+        for name in self.turned(names) if shuffle else names:
             self.add(f"read {name}", f"The {name} bar reaches {self.value(name)}.", whereabouts(self.value(name)))
+
+    def turned(self, names: Sequence[str]) -> Sequence[str]:
+        """As asked for, mostly, as in the other worlds: which one comes next is easier learned from an order (docs/log.md)."""
+        return self.rng.sample(names, len(names)) if self.rng.random() < TURNED else names
 
     def find(self, terms: Sequence[str]) -> list[str]:
         """Read the bars of all terms, finding the largest or smallest first; their names, in the order of the terms."""
         found: dict[str, str] = {}
-        for term in self.rng.sample(terms, len(terms)):
+        for term in self.turned(terms):
             pick = max if term == "largest" else min
             name = pick(self.bars, key=lambda bar: bar[1])[0] if term in ("largest", "smallest") else term
             if name != term:
