@@ -15,7 +15,7 @@ from cos.train import prm, see, sft
 ROOT = Path(__file__).parent.parent
 SCRIPT = (ROOT / "tools/train_embedded.sh").read_text()
 RUNS = re.findall(r"^\$cos (train \w+) --config (recipes/\S+)$", SCRIPT, re.MULTILINE)
-GROWN = dict(re.findall(r"^\S+ tools/grow_reward\.py (\S+) (\S+) \d+$", SCRIPT, re.MULTILINE))
+RESHAPED = re.findall(r"^\S+ tools/\w+\.py (\S+) (\S+) \d+$", SCRIPT, re.MULTILINE)
 KINDS: dict[str, Any] = {"train see": see.Config, "train sft": sft.Config, "train prm": prm.Config}
 
 
@@ -38,5 +38,5 @@ def test_each_recipe_starts_where_another_ends() -> None:
         config, model = config_of(args, KINDS[verb])
         assert model in made
         made.add(f"{config.out}/model")
-        made |= {grown for start, grown in GROWN.items() if start in made}
+        made |= {reshaped for start, reshaped in RESHAPED if start in made}
     assert {"runs/policy/model", "runs/reward/model"} <= made

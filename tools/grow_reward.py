@@ -28,12 +28,12 @@ def main() -> None:
     wanted = parser.parse_args()
     vlm = load(wanted.model)
     with torch.no_grad():
-        _grow(vlm.model, wanted.layers)
-        _align_numbers(vlm.model.get_input_embeddings().weight, vlm.encoder.plain)
+        grow(vlm.model, wanted.layers)
+        align_numbers(vlm.model.get_input_embeddings().weight, vlm.encoder.plain)
     vlm.save(wanted.out)
 
 
-def _grow(model: Any, more: int) -> None:
+def grow(model: Any, more: int) -> None:
     """Copies of the last layer whose two writes into the residual stream are zero."""
     layers, config = model.model.language_model.layers, model.config.text_config
     for _ in range(more):
@@ -46,7 +46,7 @@ def _grow(model: Any, more: int) -> None:
     config.layer_types = [config.layer_types[0]] * len(layers)
 
 
-def _align_numbers(weight: torch.Tensor, tokens: Callable[[str], list[int]]) -> None:
+def align_numbers(weight: torch.Tensor, tokens: Callable[[str], list[int]]) -> None:
     for number in range(100):
         bare, spaced = tokens(str(number)), tokens(f" {number}")
         if len(bare) == len(spaced) == 1:
