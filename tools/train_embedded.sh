@@ -17,17 +17,13 @@ $cos train prm --config recipes/embedded_reward_5_tags.yaml
 $cos train prm --config recipes/embedded_reward_6_sums.yaml
 $cos sample --set all:train --limit 6000 --n 4 --seed 2 --policy runs/policy_drill/model --out runs/pool
 $cos train prm --config recipes/embedded_reward_7.yaml
-.venv/bin/python tools/start_policy.py runs/reward_7/model runs/policy_start 3
-$cos train sft --config recipes/embedded_policy_sharp.yaml
 .venv/bin/python tools/grow_reward.py runs/reward_7/model runs/reward_grown 2
 $cos sample --method best_of_n --reward runs/reward_7/model --policy runs/policy_drill/model --set all:train --limit 3000 --n 16 --keep 4 --seed 2 --out runs/hard
 cat runs/pool/pool.jsonl runs/hard/pool.jsonl >runs/pool_hard.jsonl
 $cos train prm --config recipes/embedded_reward_8.yaml
-$cos sample --set all:train --limit 6000 --n 4 --seed 41 --policy runs/policy_sharp/model --out runs/pool_sharp
-$cos train prm --config recipes/embedded_reward_9.yaml
 
-for role in policy_sharp reward; do
-    place="cos/assets/${role%_sharp}"
+for role in policy_drill reward; do
+    place="cos/assets/${role%_drill}"
     mkdir -p "$place"
     find "runs/$role/model" -type f ! -name README.md -exec cp {} "$place/" \; # the card that is there stays
 done
