@@ -13,7 +13,6 @@ from cos.problems.chart_checks import check
 from cos.problems.chart_pictures import COLOURS, TOP
 from cos.problems.chart_questions import ORDINALS, Ask
 
-
 TURNED = 0.25
 """Share of the chains that read in another order than that of the question."""
 
