@@ -1,6 +1,6 @@
 """Seconds and token-forwards of every search method against N = 1..64, on chains of a fixed size: records and a figure.
 
-    python benchmarks/methods.py --out benchmarks/methods          writes methods.jsonl (one line a measurement) and methods.html
+    python benchmarks/methods.py --out benchmarks/methods          writes methods.jsonl (one line a measurement) and methods.png
 
 The chains are those of `cos bench` (`cos.bench.cases.Forced`), so that a method costs what it does and not what a model happens to write.
 A method that goes by the rewards (retrace, adaptive_n, mcts) costs what these rewards make of it. Goes on where it was stopped.
@@ -54,7 +54,7 @@ def main() -> None:
                     file.flush()
                     told = records[-1]["seconds"], records[-1]["meter"]["tokens"]
                     sys.stderr.write(f"{method} N={n}: {told[0]:.2f} s, {told[1]:.0f} token-forwards\n")
-    figure([record for record in records if record["case"] == args.case]).write_html(f"{args.out}.html", include_plotlyjs="cdn")
+    figure([record for record in records if record["case"] == args.case]).write_image(f"{args.out}.png", scale=1.5)
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
@@ -80,14 +80,14 @@ def figure(records: list[dict[str, Any]]) -> go.Figure:
     drawn = make_subplots(cols=2, subplot_titles=("token-forwards a question", "processor seconds a question"))
     for index, method in enumerate(dict.fromkeys(record["plan"]["method"] for record in records)):
         own = sorted((r for r in records if r["plan"]["method"] == method), key=lambda r: int(r["plan"]["n"]))
-        look = {"line": {"color": PALETTE[index % len(PALETTE)]}, "marker": {"symbol": SYMBOLS[(index // 2) % len(SYMBOLS)], "size": 7}}
+        look = {"line": {"color": PALETTE[index % len(PALETTE)]}, "marker": {"symbol": SYMBOLS[index // len(PALETTE) % len(SYMBOLS)], "size": 7}}
         for column, values in ((1, [r["meter"]["tokens"] for r in own]), (2, [r["processor_seconds"] for r in own])):
             budgets = [r["plan"]["n"] for r in own]
             name = method.replace("_", " ")
             drawn.add_scatter(x=budgets, y=values, name=name, legendgroup=method, showlegend=column == 1, row=1, col=column, **look)
     drawn.update_xaxes(type="log", tickvals=list(BUDGETS), title="N")
     drawn.update_yaxes(type="log")
-    return drawn.update_layout(template="simple_white", width=1100, height=480)
+    return drawn.update_layout(template="simple_white", width=1100, height=560, margin={"t": 50, "b": 50}, legend={"font": {"size": 11}})
 
 
 if __name__ == "__main__":
