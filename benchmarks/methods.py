@@ -80,7 +80,8 @@ def figure(records: list[dict[str, Any]]) -> go.Figure:
     drawn = make_subplots(cols=2, subplot_titles=("token-forwards a question", "processor seconds a question"))
     for index, method in enumerate(dict.fromkeys(record["plan"]["method"] for record in records)):
         own = sorted((r for r in records if r["plan"]["method"] == method), key=lambda r: int(r["plan"]["n"]))
-        look = {"line": {"color": PALETTE[index % len(PALETTE)]}, "marker": {"symbol": SYMBOLS[index // len(PALETTE) % len(SYMBOLS)], "size": 7}}
+        round_again, colour = divmod(index, len(PALETTE))
+        look = {"line": {"color": PALETTE[colour]}, "marker": {"symbol": SYMBOLS[round_again % len(SYMBOLS)], "size": 7}}
         for column, values in ((1, [r["meter"]["tokens"] for r in own]), (2, [r["processor_seconds"] for r in own])):
             budgets = [r["plan"]["n"] for r in own]
             name = method.replace("_", " ")
