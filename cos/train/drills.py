@@ -96,7 +96,7 @@ def written_steps(encoder: Encoder, question: str, rng: random.Random, count: in
     return _row(encoder, Turn("user", question), ids, targets)
 
 
-def _step_ids(encoder: Encoder, thought: str, later: bool) -> tuple[int, ...]:
+def _step_ids(encoder: Encoder, thought: str, later: bool) -> list[int]:
     return encoder.piece(template.pieces(Chain((Step("work", thought, ""),) * (1 + later), None))[-1])
 
 
