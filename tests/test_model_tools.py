@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from cos.errors import UserError
 from cos.models import embedded
 from cos.models.vlm import load
 
@@ -52,6 +53,8 @@ def test_a_policy_starts_as_the_reward_model_without_one_layer(tmp_path: Path, m
         del layers[-1]
         start.leave_out(vlm.model, 2)
         assert torch.equal(vlm.model(input_ids=ids).logits, before)
+    with pytest.raises(UserError, match="layer 5: the model has layers 0 to 4"):
+        start.leave_out(vlm.model, 5)
     vlm.save(tmp_path / "start")
     again = load(str(tmp_path / "start")).model
     assert again.config.text_config.num_hidden_layers == 5 and torch.equal(again(input_ids=ids).logits, before)

@@ -19,7 +19,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,26 +102,12 @@ def main() -> int:
     ask.add_argument("--policy", default="embedded")
     ask.add_argument("--reward", default="embedded")
     given = ask.parse_args()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "app.py", "--port", str(port), "--policy", given.policy, "--reward", given.reward, "--runs"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with (
-        tempfile.TemporaryDirectory(prefix="cos-load-") as runs,
-        subprocess.Popen([*command, runs], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as app,
-    ):
-        try:
-            wait(url, app)
-            crowd(url, given.visitors, 5.0, given.n)  # the first runs load what is loaded once, and fill the caches
-            before, sizes = memory(app.pid), list[float]()
-            visitors = crowd(url, given.visitors, given.seconds, given.n, lambda: sizes.append(round(memory(app.pid), 1)))
-            time.sleep(5)
-            after = memory(app.pid)
-        finally:
-            app.terminate()
-            app.wait()
+    with served("--policy", given.policy, "--reward", given.reward) as (url, app):
+        crowd(url, given.visitors, 5.0, given.n)  # the first runs load what is loaded once, and fill the caches
+        before, sizes = memory(app.pid), list[float]()
+        visitors = crowd(url, given.visitors, given.seconds, given.n, lambda: sizes.append(round(memory(app.pid), 1)))
+        time.sleep(5)
+        after = memory(app.pid)
     said: Counter[str] = sum((visitor.said for visitor in visitors), Counter())
     waits = sorted(second for visitor in visitors for second in visitor.seconds) or [0.0]
     faults = sum(count for text, count in said.items() if text.startswith("FAULT"))
@@ -134,6 +121,26 @@ def main() -> int:
     return 1 if faults or after > 1.1 * before else 0
 
 
+@contextmanager
+def served(*options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The app in a process of its own, with runs in a folder that goes with it: its address and the process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port), *options, "--runs"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with (
+        tempfile.TemporaryDirectory(prefix="cos-load-") as runs,
+        subprocess.Popen([*command, runs], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as app,
+    ):
+        try:
+            wait(f"http://127.0.0.1:{port}", app)
+            yield f"http://127.0.0.1:{port}", app
+        finally:
+            app.terminate()
+            app.wait()
+
+
 def wait(url: str, app: subprocess.Popen[bytes]) -> None:
     """Until something is served there."""
     for _ in range(1200):
@@ -144,7 +151,7 @@ def wait(url: str, app: subprocess.Popen[bytes]) -> None:
             if app.poll() is not None:
                 break
             time.sleep(0.2)
-    sys.exit("load_test: the app does not start")
+    sys.exit("the app does not start")
 
 
 def crowd(url: str, count: int, seconds: float, n: int, look: Callable[[], None] = lambda: None) -> list[Visitor]:

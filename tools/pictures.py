@@ -30,10 +30,7 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures")
     folder.mkdir(parents=True, exist_ok=True)
     draw(new_puzzle("charts", 2, seed=7)).save(folder / "chart.png")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("BROWSER_PATH") or next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        sys.exit("pictures: no Chromium found: install one, or name it in BROWSER_PATH")
+    found = chromium()
     session = Session.offering(archive=Archive())
     session.results = Path("runs")
     session.warm()
@@ -47,6 +44,13 @@ def main() -> None:
                 show(page, url)
                 keep(page, folder / f"{name}{ending}.png")
             page.close()
+
+
+def chromium() -> str:
+    """Where the browser is; ends the program with a line where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("BROWSER_PATH") or next((path for name in names if (path := shutil.which(name))), None)
+    return found or sys.exit("no Chromium found: install one, or name it in BROWSER_PATH")
 
 
 def solve(page: Page, url: str) -> None:

@@ -8,33 +8,23 @@ the numbers at the start of a text get the meaning of those after a space, as in
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
-import torch
-from grow_reward import align_numbers
+from grow_reward import reshape
 
-from cos.models.vlm import load
+from cos.errors import UserError
 
 
 def main() -> None:
     """Read the arguments, leave the layer out, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("layer", type=int)
-    wanted = parser.parse_args()
-    vlm = load(wanted.model)
-    leave_out(vlm.model, wanted.layer)
-    with torch.no_grad():
-        align_numbers(vlm.model.get_input_embeddings().weight, vlm.encoder.plain)
-    vlm.save(wanted.out)
+    reshape(__doc__ or "", "layer", leave_out)
 
 
 def leave_out(model: Any, layer: int) -> None:
-    """The model without this layer (from 0) of its language model."""
+    """The model without this layer (from 0) of its language model. Raises UserError where it has none of that number."""
     layers, config = model.model.language_model.layers, model.config.text_config
+    if not 0 <= layer < len(layers):
+        raise UserError(f"layer {layer}: the model has layers 0 to {len(layers) - 1}")
     del layers[layer]
     for place, kept in enumerate(layers):
         kept.self_attn.layer_idx = place

@@ -6,16 +6,11 @@ python tools/time_page.py [URL of a served app, or none to serve the embedded mo
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-from load_test import wait
+from load_test import served
+from pictures import chromium
 from playwright.sync_api import Page, sync_playwright
 
 RUNS = 5
@@ -26,25 +21,16 @@ def main() -> None:
     if len(sys.argv) > 1:
         print(json.dumps(measure(sys.argv[1]), indent=1))
         return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="cos-page-") as runs:
-        app = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--runs", runs], cwd=Path(__file__).parent.parent)
-        try:
-            wait(f"http://127.0.0.1:{port}", app)
-            print(json.dumps(measure(f"http://127.0.0.1:{port}"), indent=1))
-        finally:
-            app.terminate()
-            app.wait()
+    with served() as (url, _):
+        print(json.dumps(measure(url), indent=1))
 
 
 def measure(url: str) -> dict[str, object]:
     """Medians and all values."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("BROWSER_PATH") or next((path for name in names if (path := shutil.which(name))), None)
     with sync_playwright() as playwright:
-        page = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"]).new_page(viewport={"width": 1440, "height": 900})
+        page = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"]).new_page(
+            viewport={"width": 1440, "height": 900}
+        )
         page.set_default_timeout(120_000)
         page.goto(url)
         page.locator("#run:enabled").wait_for()

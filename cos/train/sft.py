@@ -35,7 +35,7 @@ class Config:
     data: str = ""
     images: str = "."
     worlds: dict[str, int] = field(default_factory=lambda: {"all:train": 22_000, "refusals:train": 2_000})
-    """Set and split -> number of problems; read where `data` is empty."""
+    """Set and split -> number of problems; read where `data` is empty. `all` and a world of its own are the same problems twice."""
     look: float = 0.0
     """Share of the worlds' examples that ask for a description of the picture instead of a chain."""
     drills: float = 0.0
