@@ -146,14 +146,14 @@ class Handlers:
         world: str | None,
         level: str | None,
         kind: str | None,
-        n: str,
-        pair: str,
+        n: str | None,
+        pair: str | None,
         event: gr.EventData,
     ) -> list[Any]:
         """`[opened, picture and question, panel]` of the search whose button was pressed."""
         path, data = self._path(name, upload), event._data or {}
         root, row, side = self.session.results, data.get("row"), data.get("side")
-        if path is None or upload or root is None or not isinstance(row, int) or not isinstance(side, int):
+        if path is None or upload or root is None or not n or not pair or not isinstance(row, int) or not isinstance(side, int):
             return [gr.skip()] * 3
         rows = results.kept(results.records(path), world, level, kind)
         if not rows or n not in next(iter(rows[0]["methods"].values())):
@@ -220,9 +220,9 @@ def page(session: Session, demo: gr.Blocks) -> None:
             name = gr.Dropdown([(NONE, "")], value="", label="Evaluation", elem_id="evaluation")
             upload = gr.File(label="or its records.jsonl", file_types=[".jsonl"], height=110, elem_id="records")
             axis = gr.Radio(list(AXES), value="N", label="Accuracy against", elem_id="axis")
-            world, level, kind = (gr.Dropdown([(f"all {key}s", ALL)], value=ALL, label=key.capitalize(), elem_id=key) for key in _FILTERS)
-            n = gr.Dropdown([NONE], value=NONE, label="N of the tables", elem_id="at-n")
-            pair = gr.Dropdown([(NONE, "")], value="", label="Questions to look at", elem_id="pair")
+            world, level, kind = (parts.Choice([(f"all {key}s", ALL)], value=ALL, label=key.capitalize(), elem_id=key) for key in _FILTERS)
+            n = parts.Choice([NONE], value=NONE, label="N of the tables", elem_id="at-n")
+            pair = parts.Choice([(NONE, "")], value="", label="Questions to look at", elem_id="pair")
             about = parts.html("", "about")
         with gr.Column(elem_id="results", min_width=280):
             with gr.Row(elem_id="bar"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
@@ -21,7 +22,8 @@ _OVER, _UNDER = rf"above|over|beyond|past|(?:{MORE}) than", rf"below|under|(?:{L
 _LINE = rf"(?:the )?(?:(?:grid )?line (?:at |of )?)?(?P<line>{NUMBER})"
 _COUNTS = {"no": 0, "none": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _COUNT = re.compile(rf"(?P<n>{NUMBER}|\b(?:{'|'.join(_COUNTS)})\b) (?:of the )?(?:bars?|values?) {_IS} (?P<side>{_OVER}|{_UNDER}) {_LINE}")
-_LISTED = re.compile(r"\b(?:they are|these are|it is|this is|namely) ([^.;]*)")
+_LISTED = re.compile(r"\b(?:they are|these are|it is|this is|namely|uses|take) ([^.;]*)")
+_LISTS = re.compile(_LISTED.pattern + r"|([^.;]*) makes? ")
 _PLACE = re.compile(rf"(?P<nth>{_ORDINAL}) (?:bar )?(?:from|on|at) the (?P<edge>left|right|top|bottom) is (?:the )?(?P<name>{_C})")
 _PLACE_BACK = re.compile(
     rf"(?P<name>{_C})(?: bar)? is (?:the )?(?P<nth>{_ORDINAL}) (?:bar )?(?:from|on|at) the (?P<edge>left|right|top|bottom)"
@@ -37,7 +39,8 @@ _VALUE = re.compile(
     rf"(?P<name>{_C}|\b(?:it|its value|its end))(?: ?{_LINK}\b){{0,5}} ?[:=]? ?(?P<value>{NUMBER})(?! (?:{MORE}|{LESS}|bars?)\b)"
 )
 _OPENER = re.compile(
-    rf"\breach(?:es)?\b|\bline at\b|\bbetween\b|\b(?:they are|it is) (?:[^.;]*(?:, | and ))?{_C} (?!and\b|bars?\b)(?=[a-z])"
+    rf"\breach(?:es)?\b|\bline at\b|\bbetween\b|\b(?:they are|it is|uses|take) (?:[^.;]*(?:, | and ))?{_C} (?!and\b|bars?\b)(?=[a-z])"
+    rf"|\b(?!(?:the|this|that|its)\b|{_C})[a-z]+ bars? #"
 )
 """Words after which a value comes."""
 
@@ -78,7 +81,7 @@ class _Facts:
             (_SIDE, self.beyond),
         ):
             found += self.take(pattern, judge)
-        return found + shared + self.operands(shared)
+        return found + shared + self.operands(shared) + self.twice()
 
     def take(self, pattern: re.Pattern[str], judge: Callable[[re.Match[str]], Claim | None]) -> list[Claim]:
         claims, self.rest = take(pattern, self.rest, judge)
@@ -107,9 +110,9 @@ class _Facts:
             return Claim(False, f"asked is {self.ask['side']} {self.ask['line']}, not {side} {line}", "compute")
         if claimed != len(inside):
             return Claim(False, f"{_bars(len(inside))} {side} {line}, not {claimed}", "compute")
-        listed = _LISTED.search(self.text, match.end())
+        listed = _LISTED.search(self.text, match.end()) or _LISTED.search(self.text)
         names = set(re.findall(_C, listed.group(1))) & set(self.values) if listed else set()
-        for name in sorted(names ^ inside) if names else ():
+        for name in sorted(names ^ inside) if names or (listed and "none" in listed.group(1)) else ():
             return Claim(False, f"{name} {self.values[name]} is {'not ' if name in names else 'also '}{side} {line}", "compute")
         return Claim(True, f"{_bars(claimed)} {side} {line}", "compute")
 
@@ -170,6 +173,12 @@ class _Facts:
         """The bars that the question is about, the largest and smallest by their names; empty where it names none."""
         ends = {"largest": max(self.bars, key=lambda bar: bar[1])[0], "smallest": min(self.bars, key=lambda bar: bar[1])[0]}
         return [ends.get(term, term) for term in self.ask.get("bars", ())]
+
+    def twice(self) -> list[Claim]:
+        """A list of what is used, counted or added that names a bar more often than the question does."""
+        lists = [Counter(re.findall(_C, "".join(match.groups("")))) for match in _LISTS.finditer(self.text)]
+        again = [name for names in lists for name, count in names.items() if count > max(1, self.asked().count(name))]
+        return [Claim(False, f"{again[0]} is taken twice", "compute")] if again else []
 
     def operands(self, shared: list[Claim]) -> list[Claim]:
         """Working on values claims that they are the ones asked for: false for a number from nowhere, a bar that the question is not

@@ -178,7 +178,10 @@ def _digits(rng: random.Random, ask: Mapping[str, Any], names: Sequence[str]) ->
 def _write(
     ask: Mapping[str, Any], values: Mapping[str, int], order: Sequence[str], rng: random.Random, slip: tuple[int, int] = (-1, 0)
 ) -> Chain:
-    """The chain for digits as they were read. `slip` (n, d): the n-th result of arithmetic is off by d, and what follows builds on it."""
+    """The chain for digits as they were read. `slip` (n, d): the n-th result of arithmetic is off by d, and what follows builds on it.
+
+    A step that works first names what it works on (`chart_chains`).
+    """
     steps = [_read(place, values[place], rng) for place in order]
     slips = [slip[1] if index == slip[0] else 0 for index in range(8)]
     kind, groups, answer = ask["kind"], ask["groups"], solve(ask, values)
@@ -194,8 +197,8 @@ def _write(
     elif kind == "count":
         hits = [f"{place} {values[place]}" for place in groups[0] if predicate_holds(ask["predicate"], values[place])]
         found = len(hits) + (slips[0] if len(hits) + slips[0] >= 0 else 1)
-        thought = f"{found} digit is {ask['predicate']}." if found == 1 else f"{found} digits are {ask['predicate']}."
-        steps.append(Step("count", thought, f"This uses {_and(hits)}." if hits else "This uses none of them."))
+        told = f"{found} digit is {ask['predicate']}." if found == 1 else f"{found} digits are {ask['predicate']}."
+        steps.append(Step("count", f"This uses {_and(hits)}." if hits else "This uses none of them.", told))
         answer = str(found)
     elif kind in ("extreme", "where", "pair_extreme"):
         steps.append(_extreme(ask["word"].replace("er", "est"), groups[0], values))
@@ -215,7 +218,7 @@ def _add(steps: list[Step], group: Sequence[str], values: Mapping[str, int], sli
     for index, place in enumerate(group[1:]):
         before = f"the sum {total}" if index else f"{group[0]} {total}"
         result = max(0, total + values[place] + slips.pop(0))
-        steps.append(Step("add", f"{total} + {values[place]} = {result}.", f"This uses {before} and {place} {values[place]}."))
+        steps.append(Step("add", f"This uses {before} and {place} {values[place]}.", f"{total} + {values[place]} = {result}."))
         total = result
     return total
 
@@ -229,18 +232,18 @@ def _subtract(steps: list[Step], kind: str, group: Sequence[str], values: Mappin
         steps += [_extreme("largest", group, values), _extreme("smallest", group, values)]
         uses = f"the largest {values[high]} and the smallest {values[low]}"
     result = max(0, values[high] - values[low] + slips[0])
-    steps.append(Step("subtract", f"{values[high]} - {values[low]} = {result}.", f"This uses {uses}."))
+    steps.append(Step("subtract", f"This uses {uses}.", f"{values[high]} - {values[low]} = {result}."))
     return result
 
 
 def _extreme(word: str, group: Sequence[str], values: Mapping[str, int]) -> Step:
-    place = (max if word == "largest" else min)(group, key=lambda name: values[name])
-    return Step(f"find {word}", f"The {word} digit is {values[place]}.", f"This uses {place} {values[place]}.")
+    best = (max if word == "largest" else min)(values[place] for place in group)
+    return Step(f"find {word}", f"This uses {_and([f'{place} {values[place]}' for place in group])}.", f"The {word} digit is {best}.")
 
 
 def _compare(pair: Sequence[int], uses: str) -> Step:
     relation = "more than" if pair[0] > pair[1] else "less than" if pair[0] < pair[1] else "equal to"
-    return Step("compare", f"{pair[0]} is {relation} {pair[1]}.", f"This uses {uses}.")
+    return Step("compare", f"This uses {uses}.", f"{pair[0]} is {relation} {pair[1]}.")
 
 
 def _and(items: Sequence[str]) -> str:

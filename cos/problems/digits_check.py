@@ -24,7 +24,7 @@ _COUNT = re.compile(rf"({_N}) (?:digits? |of them )(?:is|are) ({_PREDICATE})")
 _USE = re.compile(rf"\b(?P<place>{_PLACE}) (?P<v>{_N})|\b(?:(?P<label>\w+) )?sum (?P<s>{_N})|\b(?P<end>largest|smallest) (?P<e>{_N})")
 _OPENER = re.compile(
     r"\b(?:digits?|number|it) (?:is|are|shows|reads)\b|\b(?:more|less|larger|smaller|greater) than\b|\bat (?:most|least)\b"
-    r"|\buses (?!(?:the )?#)"
+    rf"|\buses (?!(?:the )?#)|\buses [^.|]*\b{_PLACE} (?!and\b|digit)(?=[a-z])"
 )
 """Words after which a value comes."""
 _LABEL = re.compile(rf"\b(?:{_PLACE}|(?:\w+ )?sum|largest|smallest) (?={_N})")
@@ -131,7 +131,10 @@ def _worked_out(facts: _Facts, thought: str, reflection: str) -> Iterator[str]:
         value = facts.end(match[1])
         claimed = int(match[2]) if match[2] else facts.values.get(facts.place(match[3]) or "")
         yield "" if claimed == value else f"the {match[1]} is {value}"
-        yield "" if all(amount == value for amount in amounts) else f"it uses another digit than the {match[1]}"
+        names = [facts.place(use["place"]) for use in used if use["place"]]
+        whole = any(sorted(group) == sorted(name or "" for name in names) for group in facts.groups)
+        alone = all(amount == value for amount in amounts)
+        yield "" if whole or alone else f"it uses neither all digits asked for nor the {match[1]} alone"
     for match in _COUNT.finditer(both):
         yield from _counted(facts, match, [facts.place(use["place"]) for use in used if use["place"]])
 
@@ -140,6 +143,9 @@ def _uses(facts: _Facts, used: list[re.Match[str]]) -> Iterator[str]:
     names = [facts.place(match["place"]) for match in used if match["place"]]
     if len(set(names)) < len(names):
         yield "it uses a digit twice"
+    others = [match["end"] or f"{match['label'] or ''} sum" for match in used if not match["place"]]
+    if len(set(others)) < len(others):
+        yield f"it uses the {others[0].strip()} twice"
     for match in used:
         if match["place"]:
             place = facts.place(match["place"])

@@ -152,13 +152,22 @@ def _reckoned(things: Sequence[Thing], asked: Mapping[str, Any], text: str) -> I
 def _used(things: Sequence[Thing], asked: Mapping[str, Any], text: str) -> Iterator[tuple[int, Claim]]:
     """The operands named after `uses`, each with the claim that it has this value."""
     for clause in _USES.findall(text):
+        named: Counter[str] = Counter()
         for name, number in _USED_THING.findall(clause):
-            values = [thing[axis] for thing in members(things, _group(name)) for axis in asked.get("axis", "xy")]
+            found = members(things, _group(name))
+            values = [thing[axis] for thing in found for axis in asked.get("axis", "xy")]
+            named[name] += 1
+            if named[name] > max(1, len(found)):
+                yield int(number), (False, f"the {noun(_group(name))} is taken twice")
             is_true = int(number) in values
             yield int(number), (is_true, f"the {noun(_group(name))} has {_list(values)}" if values else f"there is no {noun(_group(name))}")
         for number, name in _USED_COUNT.findall(_USED_THING.sub("", clause)):
-            count = len(members(things, _group(name)))
-            yield int(number), (int(number) == count, f"there are {count} {noun(_group(name), count)}")
+            group = _group(name)
+            named[noun(group)] += 1
+            if named[noun(group)] > 1:
+                yield int(number), (False, f"the {noun(group, 2)} are taken twice")
+            count = len(members(things, group))
+            yield int(number), (int(number) == count, f"there are {count} {noun(group, count)}")
 
 
 def _operands(things: Sequence[Thing], asked: Mapping[str, Any]) -> Counter[int] | None:

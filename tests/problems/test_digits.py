@@ -179,6 +179,13 @@ def test_describe_names_every_digit_in_order() -> None:
         (ROW, "The largest digit is 5.", "This uses first 5.", 1),
         (ROW, "The largest digit is 3.", "This uses second 3.", 0),
         (ROW, "The largest digit is 5.", "This uses second 3.", 0),
+        (ROW, "The largest digit is 5.", "This uses first 5, second 3 and third 1.", 1),
+        (ROW, "The largest digit is 3.", "This uses first 5, second 3 and third 1.", 0),
+        (ROW, "The largest digit is 5.", "This uses first 5 and third 1.", 0),
+        (ROW, "The largest digit is 5.", "This uses first 5, second 3 and third 2.", 0),
+        (ROW, "The smallest digit is 1.", "This uses third 1 and second photograph.", None),
+        (ROW, "5 + 5 = 10.", "This uses first 5 and first 5.", 0),
+        (ROW, "8 + 8 = 16.", "This uses the sum 8 and the sum 8.", 0),
         (ROW, "3 digits are odd.", "This uses first 5, second 3 and third 1.", 1),
         (ROW, "2 digits are odd.", "This uses first 5 and second 3.", 0),
         (ROW, "1 digit is more than 4.", "This uses first 5.", 1),
@@ -195,6 +202,8 @@ def test_describe_names_every_digit_in_order() -> None:
 )
 def test_the_checker_by_hand(made: Problem, thought: str, reflection: str, label: int | None) -> None:
     assert digits.check(made, Step("", thought, reflection)).label == label
+    if "uses" in reflection:  # what is used may come first, as in the world's own chains
+        assert digits.check(made, Step("", reflection, thought)).label == label
 
 
 @given(st.text(max_size=80), st.text(max_size=80))

@@ -161,6 +161,7 @@ def test_shapes_look_different_and_stay_inside():
         assert (one & other).sum() < 0.9 * (one | other).sum()
 
 
+MOST = {"kind": "extreme", "axis": "x", "way": -1, "groups": [["red", ""]]}
 VERDICTS = [
     (LEFT, "The red circle is at 3, 7.", "It is in the left half, near the bottom.", 1),
     (LEFT, "the  RED circle is at 3,7", "it is in the LEFT half near the bottom", 1),
@@ -192,6 +193,7 @@ VERDICTS = [
     (ADD, "There is no green thing.", "None of the 4 things is green.", 0),
     (ADD, "There is no red thing.", "", 0),
     (ADD, "2 + 1 = 3.", "This uses 2 red things and 1 blue thing.", 1),
+    (ADD, "2 + 2 = 4.", "This uses 2 red things and 2 red things.", 0),
     (ADD, "2 + 1 = 4.", "This uses 2 red things and 1 blue thing.", 0),
     (ADD, "1 + 1 = 2.", "This uses 1 red thing and 1 blue thing.", 0),
     (
@@ -206,7 +208,11 @@ VERDICTS = [
         "This is the red star at 4, 0.",
         0,
     ),
-    ({"kind": "extreme", "axis": "x", "way": -1, "groups": [["red", ""]]}, "The smallest of 4 and 2 is 2.", "", 0),
+    (MOST, "The smallest of 4 and 2 is 2.", "", 0),
+    (MOST, "The smallest of 4 and 3 is 3.", "This uses the red star 4 and the red circle 3.", 1),
+    (MOST, "The smallest of 4 and 3 is 4.", "This uses the red star 4 and the red circle 3.", 0),
+    (MOST, "The smallest of 4 and 3 is 3.", "This uses the red star 3 and the red circle 4.", 0),
+    (MOST, "The smallest of 4 and 3 is 3.", "This uses the red star 4 and the red star 4.", 0),
     (SPREAD, "8 - 0 = 8.", "This uses the blue star 8 and the red star 0.", 1),
     (SPREAD, "8 - 7 = 1.", "This uses the blue star 8 and the red circle 7.", 0),
     ({"kind": "odd", "same": "colour", "groups": [["", ""]]}, "Only the blue star differs.", "The other 2 things are red.", 1),
@@ -218,6 +224,8 @@ VERDICTS = [
 @pytest.mark.parametrize(("ask", "thought", "reflection", "label"), VERDICTS)
 def test_verdicts_by_hand(ask, thought, reflection, label):
     assert scenes.check(problem(ask), Step("work", thought, reflection)).label == label
+    if "uses" in reflection:  # what is used may come first, as in the world's own chains
+        assert scenes.check(problem(ask), Step("work", reflection, thought)).label == label
 
 
 def test_verdict_says_why():
