@@ -65,8 +65,8 @@ def whereabouts(value: int) -> str:
 class _Writer:
     """Writes the steps; one method a kind of question, each returns the answer.
 
-    A step that works first names what it works on: a small model copies a value after its bar's name, and hardly ever gets it right
-    before it (docs/log.md).
+    A step that works first names what it works on, in the order of the question: a small model copies a value after its bar's name, and
+    hardly ever gets it right before it (docs/log.md).
     """
 
     bars: list[tuple[str, int]]
@@ -79,8 +79,8 @@ class _Writer:
     def value(self, name: str) -> int:
         return dict(self.bars)[name]
 
-    def see(self, names: Sequence[str], shuffle: bool = True) -> None:
-        for name in self.turned(names) if shuffle else names:
+    def see(self, names: Sequence[str]) -> None:
+        for name in self.turned(names):
             self.add(f"read {name}", f"The {name} bar reaches {self.value(name)}.", whereabouts(self.value(name)))
 
     def turned(self, names: Sequence[str]) -> Sequence[str]:
@@ -126,7 +126,7 @@ class _Writer:
     def subtract(self, names: Sequence[str]) -> int:
         first, second = sorted(names, key=lambda name: -self.value(name))
         gap = self.value(first) - self.value(second)
-        self.add("subtract", self.uses([first, second]), f"{self.value(first)} - {self.value(second)} = {gap}.")
+        self.add("subtract", self.uses(names), f"{self.value(first)} - {self.value(second)} = {gap}.")
         return gap
 
     def difference(self, ask: Ask) -> int:
@@ -147,14 +147,16 @@ class _Writer:
         names, which = ask["bars"], ask["which"]
         self.see(names)
         best = (max if which == "largest" else min)(names, key=self.value)
-        numbers = ", ".join(str(self.value(name)) for name in names)
-        self.add(f"pick {which}", self.uses(names), f"{self.value(best)} is the {which} of {numbers}.")
+        numbers = _list([str(self.value(name)) for name in names])
+        self.add(f"pick {which}", self.uses(names), f"The {which} of {numbers} is {self.value(best)}.")
         return best if ask["want"] == "bar" else self.value(best)
 
     def count(self, ask: Ask) -> int:
         names, line, above = [name for name, _ in self.bars], ask["line"], ask["side"] == "above"
-        self.see(names, shuffle=False)
         inside = [name for name in names if (self.value(name) > line if above else self.value(name) < line)]
+        for name in names:
+            side = "above" if self.value(name) > line else "below" if self.value(name) < line else "on the line at"
+            self.add(f"read {name}", f"The {name} bar reaches {self.value(name)}.", f"It is {side} {line}.")
         verb = "bar is" if len(inside) == 1 else "bars are"
         self.add("count", self.uses(inside) if inside else "This uses none of them.", f"{len(inside)} {verb} {ask['side']} {line}.")
         return len(inside)

@@ -182,7 +182,7 @@ def _write(
 
     A step that works first names what it works on (`chart_chains`).
     """
-    steps = [_read(place, values[place], rng) for place in order]
+    steps = [_read(place, values[place], rng, ask.get("predicate", "")) for place in order]
     slips = [slip[1] if index == slip[0] else 0 for index in range(8)]
     kind, groups, answer = ask["kind"], ask["groups"], solve(ask, values)
     if kind in ("sum", "pair_sum", "compare_sums"):
@@ -207,10 +207,16 @@ def _write(
     return Chain(tuple(steps), answer)
 
 
-def _read(place: str, value: int, rng: random.Random) -> Step:
+def _read(place: str, value: int, rng: random.Random, asked: str = "") -> Step:
+    """What stands in a place, and whether it is what is `asked` for, else something else of it."""
     parity = f"It is an {'odd' if value % 2 else 'even'} digit."
     size = "It is more than 4." if value > 4 else "It is at most 4."
-    return Step(f"read {place}", f"The {place} digit is {value}.", rng.choice((parity, size)))
+    told = rng.choice((parity, size))
+    if asked in ("odd", "even"):
+        told = parity
+    elif asked:
+        told = f"It is {asked}." if predicate_holds(asked, value) else f"It is {asked.replace('more than', 'at most')}."
+    return Step(f"read {place}", f"The {place} digit is {value}.", told)
 
 
 def _add(steps: list[Step], group: Sequence[str], values: Mapping[str, int], slips: list[int]) -> int:
@@ -227,7 +233,7 @@ def _subtract(steps: list[Step], kind: str, group: Sequence[str], values: Mappin
     high, low = max(group, key=lambda place: values[place]), min(group, key=lambda place: values[place])
     if high == low:  # all digits are equal
         high, low = group[0], group[1]
-    uses = f"{high} {values[high]} and {low} {values[low]}"
+    uses = _and([f"{place} {values[place]}" for place in group])
     if kind == "range":
         steps += [_extreme("largest", group, values), _extreme("smallest", group, values)]
         uses = f"the largest {values[high]} and the smallest {values[low]}"
