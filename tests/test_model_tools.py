@@ -1,17 +1,14 @@
-"""The tools that change a model's shape: added layers change nothing at first, one left out leaves the others as they were."""
+"""The tool that changes a model's shape: added layers change nothing at first."""
 
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
-import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from cos.errors import UserError
 from cos.models import embedded
 from cos.models.vlm import load
 
@@ -39,22 +36,3 @@ def test_added_layers_change_nothing_at_first(tmp_path: Path) -> None:
     assert bare != spaced and cosine_similarity(weight[bare], weight[spaced], dim=0) > 0.9
     vlm.save(tmp_path / "grown")
     assert load(str(tmp_path / "grown")).model.config.text_config.num_hidden_layers == 7
-
-
-def test_a_policy_starts_as_the_reward_model_without_one_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [str(TOOLS), *sys.path])
-    grow, start, vlm = _tool("grow_reward"), _tool("start_policy"), embedded.new("reward")
-    ids = torch.tensor([vlm.encoder.plain("The red bar reaches the line.")])
-    with torch.no_grad():
-        before = vlm.model(input_ids=ids).logits
-        grow.grow(vlm.model, 1)  # a layer that does nothing, put where another one follows
-        layers = vlm.model.model.language_model.layers
-        layers.insert(2, layers[-1])
-        del layers[-1]
-        start.leave_out(vlm.model, 2)
-        assert torch.equal(vlm.model(input_ids=ids).logits, before)
-    with pytest.raises(UserError, match="layer 5: the model has layers 0 to 4"):
-        start.leave_out(vlm.model, 5)
-    vlm.save(tmp_path / "start")
-    again = load(str(tmp_path / "start")).model
-    assert again.config.text_config.num_hidden_layers == 5 and torch.equal(again(input_ids=ids).logits, before)

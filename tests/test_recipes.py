@@ -16,7 +16,6 @@ ROOT = Path(__file__).parent.parent
 SCRIPT = (ROOT / "tools/train_embedded.sh").read_text()
 RUNS = re.findall(r"^\$cos (train \w+) --config (recipes/\S+)$", SCRIPT, re.MULTILINE)
 RESHAPED = re.findall(r"^\S+ tools/\w+\.py (\S+) (\S+) \d+$", SCRIPT, re.MULTILINE)
-SHARP = [("train sft", "recipes/sharp_policy.yaml"), ("train prm", "recipes/sharp_reward.yaml")]  # not in the script: they do not ship
 KINDS: dict[str, Any] = {"train see": see.Config, "train sft": sft.Config, "train prm": prm.Config}
 
 
@@ -24,7 +23,7 @@ def test_the_script_runs_every_recipe_once() -> None:
     assert sorted(file for _, file in RUNS) == sorted(f"recipes/{path.name}" for path in (ROOT / "recipes").glob("embedded_*.yaml"))
 
 
-@pytest.mark.parametrize(("verb", "file"), [*RUNS, *SHARP])
+@pytest.mark.parametrize(("verb", "file"), RUNS)
 def test_each_recipe_is_read_by_its_verb(verb: str, file: str) -> None:
     args, _ = _parse([*verb.split(), "--config", str(ROOT / file)])
     config, model = config_of(args, KINDS[verb])

@@ -22,21 +22,16 @@ from cos.models.vlm import load
 
 
 def main() -> None:
-    """Read the arguments, grow, save."""
-    reshape(__doc__ or "", "layers", grow)
-
-
-def reshape(about: str, number: str, change: Callable[[Any, int], None]) -> None:
-    """A tool MODEL OUT NUMBER: the model changed, its numbers aligned, saved. Ends the program with a line where that can't be done."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Read the arguments, grow, save. Ends with a line where that can't be done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("out", type=Path)
-    parser.add_argument(number, type=int)
+    parser.add_argument("layers", type=int)
     wanted = parser.parse_args()
     try:
         vlm = load(wanted.model)
         with torch.no_grad():
-            change(vlm.model, getattr(wanted, number))
+            grow(vlm.model, wanted.layers)
             align_numbers(vlm.model.get_input_embeddings().weight, vlm.encoder.plain)
         vlm.save(wanted.out)
     except UserError as error:
