@@ -63,11 +63,7 @@ def whereabouts(value: int) -> str:
 
 @dataclass
 class _Writer:
-    """Writes the steps; one method a kind of question, each returns the answer.
-
-    A step that works first names what it works on, in the order of the question: a small model copies a value after its bar's name, and
-    hardly ever gets it right before it (docs/log.md).
-    """
+    """Writes the steps; one method a kind of question, each returns the answer."""
 
     bars: list[tuple[str, int]]
     rng: random.Random
@@ -79,8 +75,8 @@ class _Writer:
     def value(self, name: str) -> int:
         return dict(self.bars)[name]
 
-    def see(self, names: Sequence[str]) -> None:
-        for name in self.turned(names):
+    def see(self, names: Sequence[str], shuffle: bool = True) -> None:
+        for name in self.turned(names) if shuffle else names:
             self.add(f"read {name}", f"The {name} bar reaches {self.value(name)}.", whereabouts(self.value(name)))
 
     def turned(self, names: Sequence[str]) -> Sequence[str]:
@@ -114,9 +110,9 @@ class _Writer:
     def total(self, names: Sequence[str]) -> int:
         total = self.value(names[0])
         for index, name in enumerate(names[1:], start=1):
+            thought = f"{total} + {self.value(name)} = {total + self.value(name)}."
             before = f"{_list(names[:index]).capitalize()} make {total}, {name} is {self.value(name)}."
-            worked = f"{total} + {self.value(name)} = {total + self.value(name)}."
-            self.add("add", self.uses(names[:2]) if index == 1 else before, worked)
+            self.add("add", thought, self.uses(names[:2]) if index == 1 else before)
             total += self.value(name)
         return total
 
@@ -126,7 +122,7 @@ class _Writer:
     def subtract(self, names: Sequence[str]) -> int:
         first, second = sorted(names, key=lambda name: -self.value(name))
         gap = self.value(first) - self.value(second)
-        self.add("subtract", self.uses(names), f"{self.value(first)} - {self.value(second)} = {gap}.")
+        self.add("subtract", f"{self.value(first)} - {self.value(second)} = {gap}.", self.uses([first, second]))
         return gap
 
     def difference(self, ask: Ask) -> int:
@@ -138,7 +134,7 @@ class _Writer:
         left, right = (self.total(names[:2]) if len(names) == 3 else self.value(names[0])), self.value(names[-1])
         link = "more than" if left > right else "less than" if left < right else "equal to"
         used = f"{_list(names[:2]).capitalize()} make {left}, {names[2]} is {right}." if len(names) == 3 else self.uses(names)
-        self.add("compare", used, f"{left} is {link} {right}.")
+        self.add("compare", f"{left} is {link} {right}.", used)
         if ask["by"]:
             return f"{names[0] if left > right else names[1]}, {self.subtract(names)}"
         return "yes" if (left > right if ask["more"] else left < right) else "no"
@@ -147,25 +143,24 @@ class _Writer:
         names, which = ask["bars"], ask["which"]
         self.see(names)
         best = (max if which == "largest" else min)(names, key=self.value)
-        numbers = _list([str(self.value(name)) for name in names])
-        self.add(f"pick {which}", self.uses(names), f"The {which} of {numbers} is {self.value(best)}.")
+        numbers = ", ".join(str(self.value(name)) for name in names)
+        self.add(f"pick {which}", f"{self.value(best)} is the {which} of {numbers}.", self.uses(names))
         return best if ask["want"] == "bar" else self.value(best)
 
     def count(self, ask: Ask) -> int:
         names, line, above = [name for name, _ in self.bars], ask["line"], ask["side"] == "above"
+        self.see(names, shuffle=False)
         inside = [name for name in names if (self.value(name) > line if above else self.value(name) < line)]
-        for name in names:
-            side = "above" if self.value(name) > line else "below" if self.value(name) < line else "on the line at"
-            self.add(f"read {name}", f"The {name} bar reaches {self.value(name)}.", f"It is {side} {line}.")
-        verb = "bar is" if len(inside) == 1 else "bars are"
-        self.add("count", self.uses(inside) if inside else "This uses none of them.", f"{len(inside)} {verb} {ask['side']} {line}.")
+        listed = _list([f"{name} {self.value(name)}" for name in inside])
+        verb, they = ("bar is", "It is") if len(inside) == 1 else ("bars are", "They are")
+        self.add("count", f"{len(inside)} {verb} {ask['side']} {line}.", f"{they} {listed or 'none'}.")
         return len(inside)
 
     def order(self, ask: Ask) -> str:
         self.see(ask["bars"])
         names = sorted(ask["bars"], key=self.value, reverse=ask["down"])
         sign = " > " if ask["down"] else " < "
-        self.add("order", self.uses(ask["bars"]), sign.join(str(self.value(name)) for name in names) + ".")
+        self.add("order", sign.join(str(self.value(name)) for name in names) + ".", self.uses(names))
         return ", ".join(names)
 
 

@@ -178,11 +178,8 @@ def _digits(rng: random.Random, ask: Mapping[str, Any], names: Sequence[str]) ->
 def _write(
     ask: Mapping[str, Any], values: Mapping[str, int], order: Sequence[str], rng: random.Random, slip: tuple[int, int] = (-1, 0)
 ) -> Chain:
-    """The chain for digits as they were read. `slip` (n, d): the n-th result of arithmetic is off by d, and what follows builds on it.
-
-    A step that works first names what it works on (`chart_chains`).
-    """
-    steps = [_read(place, values[place], rng, ask.get("predicate", "")) for place in order]
+    """The chain for digits as they were read. `slip` (n, d): the n-th result of arithmetic is off by d, and what follows builds on it."""
+    steps = [_read(place, values[place], rng) for place in order]
     slips = [slip[1] if index == slip[0] else 0 for index in range(8)]
     kind, groups, answer = ask["kind"], ask["groups"], solve(ask, values)
     if kind in ("sum", "pair_sum", "compare_sums"):
@@ -197,8 +194,8 @@ def _write(
     elif kind == "count":
         hits = [f"{place} {values[place]}" for place in groups[0] if predicate_holds(ask["predicate"], values[place])]
         found = len(hits) + (slips[0] if len(hits) + slips[0] >= 0 else 1)
-        told = f"{found} digit is {ask['predicate']}." if found == 1 else f"{found} digits are {ask['predicate']}."
-        steps.append(Step("count", f"This uses {_and(hits)}." if hits else "This uses none of them.", told))
+        thought = f"{found} digit is {ask['predicate']}." if found == 1 else f"{found} digits are {ask['predicate']}."
+        steps.append(Step("count", thought, f"This uses {_and(hits)}." if hits else "This uses none of them."))
         answer = str(found)
     elif kind in ("extreme", "where", "pair_extreme"):
         steps.append(_extreme(ask["word"].replace("er", "est"), groups[0], values))
@@ -207,16 +204,10 @@ def _write(
     return Chain(tuple(steps), answer)
 
 
-def _read(place: str, value: int, rng: random.Random, asked: str = "") -> Step:
-    """What stands in a place, and whether it is what is `asked` for, else something else of it."""
+def _read(place: str, value: int, rng: random.Random) -> Step:
     parity = f"It is an {'odd' if value % 2 else 'even'} digit."
     size = "It is more than 4." if value > 4 else "It is at most 4."
-    told = rng.choice((parity, size))
-    if asked in ("odd", "even"):
-        told = parity
-    elif asked:
-        told = f"It is {asked}." if predicate_holds(asked, value) else f"It is {asked.replace('more than', 'at most')}."
-    return Step(f"read {place}", f"The {place} digit is {value}.", told)
+    return Step(f"read {place}", f"The {place} digit is {value}.", rng.choice((parity, size)))
 
 
 def _add(steps: list[Step], group: Sequence[str], values: Mapping[str, int], slips: list[int]) -> int:
@@ -224,7 +215,7 @@ def _add(steps: list[Step], group: Sequence[str], values: Mapping[str, int], sli
     for index, place in enumerate(group[1:]):
         before = f"the sum {total}" if index else f"{group[0]} {total}"
         result = max(0, total + values[place] + slips.pop(0))
-        steps.append(Step("add", f"This uses {before} and {place} {values[place]}.", f"{total} + {values[place]} = {result}."))
+        steps.append(Step("add", f"{total} + {values[place]} = {result}.", f"This uses {before} and {place} {values[place]}."))
         total = result
     return total
 
@@ -233,23 +224,23 @@ def _subtract(steps: list[Step], kind: str, group: Sequence[str], values: Mappin
     high, low = max(group, key=lambda place: values[place]), min(group, key=lambda place: values[place])
     if high == low:  # all digits are equal
         high, low = group[0], group[1]
-    uses = _and([f"{place} {values[place]}" for place in group])
+    uses = f"{high} {values[high]} and {low} {values[low]}"
     if kind == "range":
         steps += [_extreme("largest", group, values), _extreme("smallest", group, values)]
         uses = f"the largest {values[high]} and the smallest {values[low]}"
     result = max(0, values[high] - values[low] + slips[0])
-    steps.append(Step("subtract", f"This uses {uses}.", f"{values[high]} - {values[low]} = {result}."))
+    steps.append(Step("subtract", f"{values[high]} - {values[low]} = {result}.", f"This uses {uses}."))
     return result
 
 
 def _extreme(word: str, group: Sequence[str], values: Mapping[str, int]) -> Step:
-    best = (max if word == "largest" else min)(values[place] for place in group)
-    return Step(f"find {word}", f"This uses {_and([f'{place} {values[place]}' for place in group])}.", f"The {word} digit is {best}.")
+    place = (max if word == "largest" else min)(group, key=lambda name: values[name])
+    return Step(f"find {word}", f"The {word} digit is {values[place]}.", f"This uses {place} {values[place]}.")
 
 
 def _compare(pair: Sequence[int], uses: str) -> Step:
     relation = "more than" if pair[0] > pair[1] else "less than" if pair[0] < pair[1] else "equal to"
-    return Step("compare", f"This uses {uses}.", f"{pair[0]} is {relation} {pair[1]}.")
+    return Step("compare", f"{pair[0]} is {relation} {pair[1]}.", f"This uses {uses}.")
 
 
 def _and(items: Sequence[str]) -> str:

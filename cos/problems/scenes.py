@@ -59,10 +59,7 @@ def corrupt(problem: Problem, chain: Chain, rng: random.Random) -> Chain:
 
 
 def _write(things: Sequence[Thing], asked: Mapping[str, Any], turned: bool) -> Chain:
-    """The chain that follows from these things, be they what the picture holds or what was misread.
-
-    A step that works first names what it works on (`chart_chains`).
-    """
+    """The chain that follows from these things, be they what the picture holds or what was misread."""
     kind = asked["kind"]
     if kind in ("relation", "further", "distance"):
         return _two_things(things, asked, turned)
@@ -88,10 +85,10 @@ def _write(things: Sequence[Thing], asked: Mapping[str, Any], turned: bool) -> C
     uses = f"This uses {a} {noun(names[0], a)} and {b} {noun(names[1], b)}."
     if kind == "compare":
         tally = counting if asked["tally"] else []
-        return Chain((*steps, *tally, Step("compare", uses, _compare(a, b))), "yes" if a > b else "no")
+        return Chain((*steps, *tally, Step("compare", _compare(a, b), uses)), "yes" if a > b else "no")
     sign, total = ("+", a + b) if kind == "sum" else ("-", a - b)
     name = "add" if kind == "sum" else "subtract"
-    return Chain((*steps, *counting, Step(name, uses, f"{a} {sign} {b} = {total}.")), str(total))
+    return Chain((*steps, *counting, Step(name, f"{a} {sign} {b} = {total}.", uses)), str(total))
 
 
 def _where(thing: Thing) -> str:
@@ -113,8 +110,7 @@ def _count(things: Sequence[Thing], group: Group) -> Step:
     found = members(things, group)
     places = " and ".join(f"{thing['x']}, {thing['y']}" for thing in found)
     told = f"{'It is' if len(found) == 1 else 'They are'} at {places}." if found else f"None of the {len(things)} things is {is_a(group)}."
-    counted = f"There {'is' if len(found) == 1 else 'are'} {len(found)} {noun(group, len(found))}."
-    return Step(f"count {noun(group, 2) if group[1] else group[0] or 'things'}", told, counted)
+    return Step("count", f"There {'is' if len(found) == 1 else 'are'} {len(found)} {noun(group, len(found))}.", told)
 
 
 def _compare(a: int, b: int) -> str:
@@ -124,7 +120,7 @@ def _compare(a: int, b: int) -> str:
 def _minus(high: Thing, low: Thing, axis: str) -> tuple[Step, str]:
     result = high[axis] - low[axis]
     uses = f"This uses the {label(high)} {high[axis]} and the {label(low)} {low[axis]}."
-    return Step("subtract", uses, f"{high[axis]} - {low[axis]} = {result}."), str(result)
+    return Step("subtract", f"{high[axis]} - {low[axis]} = {result}.", uses), str(result)
 
 
 def _most(found: Sequence[Thing], axis: str, way: int) -> tuple[Step, Thing]:
@@ -132,9 +128,8 @@ def _most(found: Sequence[Thing], axis: str, way: int) -> tuple[Step, Thing]:
     values = [str(thing[axis]) for thing in found]
     listed = ", ".join(values[:-1]) + " and " + values[-1] if values[1:] else values[0]
     word = "smallest" if way < 0 else "largest"
-    uses = ", ".join(f"the {label(thing)} {thing[axis]}" for thing in found[:-1]) + " and " * (len(found) > 1)
-    uses += f"the {label(found[-1])} {found[-1][axis]}"
-    return Step(f"find {word}", f"This uses {uses}.", f"The {word} of {listed} is {best[axis]}."), best
+    thought = f"The {word} of {listed} is {best[axis]}."
+    return Step(f"find {word}", thought, f"This is the {label(best)} at {best['x']}, {best['y']}."), best
 
 
 def _two_things(things: Sequence[Thing], asked: Mapping[str, Any], turned: bool) -> Chain:
@@ -147,7 +142,7 @@ def _two_things(things: Sequence[Thing], asked: Mapping[str, Any], turned: bool)
     holds = (a[axis] - b[axis]) * way > 0
     uses = f"This uses the {label(a)} {a[axis]} and the {label(b)} {b[axis]}."
     answer = ("yes" if holds else "no") if asked["kind"] == "relation" else label(a if holds else b)
-    return Chain((*steps, Step("compare", uses, _compare(a[axis], b[axis]))), answer)
+    return Chain((*steps, Step("compare", _compare(a[axis], b[axis]), uses)), answer)
 
 
 def _odd(steps: list[Step], found: Sequence[Thing], asked: Mapping[str, Any]) -> Chain:

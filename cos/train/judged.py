@@ -98,60 +98,19 @@ def reference(problem: Problem, rng: random.Random) -> Chain | None:
 
 
 def miscalculated(problem: Problem, right: Chain, rng: random.Random) -> Chain:
-    """Every other step of its work with a number or a comparison of its result changed, or with another list of what it works on; an
-    answer that was the changed number goes with it."""
+    """Every other step of its work with a number or a comparison changed; an answer that was the changed number goes with it."""
     steps, answer = list(right.steps), right.answer
     for at, step in enumerate(steps):
-        if rng.random() < 0.5 and problems.check(problem, step).kind != "see":
-            if rng.random() < RELISTED and (thought := relisted(step.thought, rng)) != step.thought:
-                steps[at] = replace(step, thought=thought)
-                continue
-            reflection, before, after = _miscounted(step.reflection, rng)
-            steps[at] = replace(step, reflection=reflection)
-            if at == len(steps) - 1 and before and answer == before:
-                answer = after
+        words = re.split(r"(\d+|\bmore\b|\bless\b)", step.thought)
+        places = range(1, len(words), 2)
+        if places and rng.random() < 0.5 and problems.check(problem, step).kind != "see":
+            place = places[-1] if rng.random() < 0.5 else rng.choice(places)
+            before = words[place]
+            words[place] = _TURNED.get(before) or str(max(0, int(before) + rng.choice((-10, -2, -1, -1, 1, 1, 2, 10))))
+            steps[at] = replace(step, thought="".join(words))
+            if at == len(steps) - 1 and answer == before:
+                answer = words[place]
     return Chain(tuple(steps), answer)
-
-
-RELISTED = 0.4
-"""Share of the steps made wrong that list other things than they should: a policy's usual slips (docs/log.md)."""
-
-
-def relisted(text: str, rng: random.Random) -> str:
-    """A list ("This uses red 3, blue 15 and green 8.") with one of its things twice, left out, or with the number of another; any other
-    text as it is."""
-    found = re.fullmatch(r"(This uses |They are at |It is at )(.*)\.", text)
-    if not found:
-        return text
-    joint = r" and " if found[1].endswith("at ") else r", | and "  # places have commas of their own
-    things = re.split(joint, found[2])
-    one, other = rng.sample(range(len(things)), 2) if len(things) > 1 else (0, 0)
-    way = rng.choice(("twice", "twice", "number", "number", "left out"))
-    if one == other or (way == "left out" and len(things) == 2):
-        near = rng.choice((-3, -2, -1, -1, 1, 1, 2, 3))
-        changed = re.sub(r"\d+$", lambda number: str(abs(int(number[0]) + near)), things[one])
-        return text.replace(things[one], changed, 1)
-    if way == "twice":
-        things[one] = things[other]
-    elif way == "left out":
-        del things[one]
-    else:
-        number = re.search(r"\d+$", things[other])
-        things[one] = re.sub(r"\d+$", number[0], things[one]) if number else things[one]
-    mark = " and " if joint == " and " else ", "
-    return found[1] + mark.join(things[:-1]) + (" and " if len(things) > 1 else "") + things[-1] + "."
-
-
-def _miscounted(text: str, rng: random.Random) -> tuple[str, str, str]:
-    """The text with one number or comparison changed, as often as not the last, and that word before and after."""
-    words = re.split(r"(\d+|\bmore\b|\bless\b)", text)
-    places = range(1, len(words), 2)
-    if not places:
-        return text, "", ""
-    place = places[-1] if rng.random() < 0.5 else rng.choice(places)
-    before = words[place]
-    words[place] = _TURNED.get(before) or str(max(0, int(before) + rng.choice((-10, -2, -1, -1, 1, 1, 2, 10))))
-    return "".join(words), before, words[place]
 
 
 _TURNED = {"more": "less", "less": "more"}
