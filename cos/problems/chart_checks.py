@@ -23,7 +23,7 @@ _LINE = rf"(?:the )?(?:(?:grid )?line (?:at |of )?)?(?P<line>{NUMBER})"
 _COUNTS = {"no": 0, "none": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _COUNT = re.compile(rf"(?P<n>{NUMBER}|\b(?:{'|'.join(_COUNTS)})\b) (?:of the )?(?:bars?|values?) {_IS} (?P<side>{_OVER}|{_UNDER}) {_LINE}")
 _LISTED = re.compile(r"\b(?:they are|these are|it is|this is|namely|uses|take) ([^.;]*)")
-_LISTS = re.compile(_LISTED.pattern + r"|([^.;]*) makes? ")
+_LISTS = re.compile(r"\b(?:they are|these are|uses|take) ([^.;]*)|([^.;]*) makes? ")
 _PLACE = re.compile(rf"(?P<nth>{_ORDINAL}) (?:bar )?(?:from|on|at) the (?P<edge>left|right|top|bottom) is (?:the )?(?P<name>{_C})")
 _PLACE_BACK = re.compile(
     rf"(?P<name>{_C})(?: bar)? is (?:the )?(?P<nth>{_ORDINAL}) (?:bar )?(?:from|on|at) the (?P<edge>left|right|top|bottom)"

@@ -205,6 +205,7 @@ JUDGED = [
     ("2 bars are above 10.", "This uses none of them.", 0, "pink 20 is also above 10"),
     ("0 bars are above 20.", "This uses none of them.", 1, "0 bars are above 20"),
     ("12 + 12 = 24.", "This uses red 12 and red 12.", 0, "red is taken twice"),
+    ("It is red: the red bar reaches 12.", "", 1, "red is 12"),
     ("2 bars are above 10.", "This uses pink photograph and red 12.", None, "not all of it"),
     ("photograph bars are above 10.", "This uses red 12 and pink 20.", None, "not all of it"),
     ("I look at the chart.", "This is what is asked.", None, ""),
