@@ -7,6 +7,7 @@ Evaluations are folders of `cos eval` below the app's results, by name, or a `re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,14 +216,16 @@ def page(session: Session, demo: gr.Blocks) -> None:
     """Lay out the page and connect it; to be called inside its route."""
     do = Handlers(session)
     opened = gr.State(None)
+    # Choices come from events: a page may still send a value that new choices don't hold. Gradio would answer with an error; `show` falls back.
+    choice = partial(gr.Dropdown, allow_custom_value=True)
     with gr.Row(elem_id="bench"):
         with gr.Column(elem_id="controls", min_width=280):
             name = gr.Dropdown([(NONE, "")], value="", label="Evaluation", elem_id="evaluation")
             upload = gr.File(label="or its records.jsonl", file_types=[".jsonl"], height=110, elem_id="records")
             axis = gr.Radio(list(AXES), value="N", label="Accuracy against", elem_id="axis")
-            world, level, kind = (parts.Choice([(f"all {key}s", ALL)], value=ALL, label=key.capitalize(), elem_id=key) for key in _FILTERS)
-            n = parts.Choice([NONE], value=NONE, label="N of the tables", elem_id="at-n")
-            pair = parts.Choice([(NONE, "")], value="", label="Questions to look at", elem_id="pair")
+            world, level, kind = (choice([(f"all {key}s", ALL)], value=ALL, label=key.capitalize(), elem_id=key) for key in _FILTERS)
+            n = choice([NONE], value=NONE, label="N of the tables", elem_id="at-n")
+            pair = choice([(NONE, "")], value="", label="Questions to look at", elem_id="pair")
             about = parts.html("", "about")
         with gr.Column(elem_id="results", min_width=280):
             with gr.Row(elem_id="bar"):

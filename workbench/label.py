@@ -188,7 +188,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
             with gr.Accordion("A trace file", open=False):
                 file = gr.File(label="Trace, as cos solve --trace saves it", file_types=[".json", ".jsonl"], height=110, elem_id="trace")
                 picture = gr.File(label="its picture, where no world draws it", height=110, elem_id="its-picture")
-            chain = parts.Choice([_NO_CHAIN], value=-1, label="Chain", elem_id="chain")
+            chain = gr.Dropdown([_NO_CHAIN], value=-1, label="Chain", elem_id="chain")
             stops = gr.Checkbox(True, label="Stop at the first error", elem_id="stops")
         with gr.Column(elem_id="results", min_width=280):
             with gr.Row(elem_id="bar"):

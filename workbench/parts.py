@@ -33,19 +33,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Choice(gr.Dropdown):  # type: ignore[misc]
-    """A dropdown whose choices come from events: a value that they no longer hold reaches the handler as None.
-
-    Gradio's own answers with an error, also where the page has merely not heard yet of the new choices when it sends the old value.
-    """
-
-    is_template = True  # Gradio draws it as its parent
-
-    def preprocess(self, payload: Any) -> Any:
-        """The value, or None where there is no such choice."""
-        return super().preprocess(payload) if payload in [value for _, value in self.choices] else None
-
-
 def plainly(handler: Callable[P, R]) -> Callable[P, R]:
     """A handler whose `UserError` becomes one line on the visitor's screen."""
 

@@ -154,7 +154,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
                 reliability, groups = (
                     gr.Plot(show_label=False, min_width=300, visible=False, elem_id=id) for id in ("reliability", "groups")
                 )
-            figure = parts.Choice([NONE], value="", label="Further figures", elem_id="figure")
+            figure = gr.Dropdown([NONE], value="", label="Further figures", elem_id="figure")
             plot = gr.Plot(show_label=False, visible=False, elem_id="card-figure")
     card = [findings, figure, plot, reliability, groups]
     demo.load(do.start, None, [name, *card], **QUIET)

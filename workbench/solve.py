@@ -140,9 +140,9 @@ class Handlers:
 
 
 @plainly
-def puzzle_of(world: str, level: str, kind: str | None) -> list[Any]:
+def puzzle_of(world: str, level: str, kind: str) -> list[Any]:
     """A new puzzle: `[picture, question, puzzle]`."""
-    return present(new_puzzle(world, int(level), kind or ANY))
+    return present(new_puzzle(world, int(level), kind))
 
 
 @plainly
@@ -207,12 +207,11 @@ def _ask(puzzle: gr.State) -> tuple[gr.Component, gr.Component]:
     gallery = gr.Gallery(
         thumbnails, columns=6, allow_preview=False, show_label=False, buttons=[], format="png", interactive=False, elem_id="examples"
     )
-    bare: dict[str, Any] = {"show_label": False, "container": False, "min_width": 60}
-    choose = partial(gr.Dropdown, **bare)
+    choose = partial(gr.Dropdown, show_label=False, container=False, min_width=60)
     with gr.Row(elem_id="puzzle"):
         world = choose(list(WORLDS), value=WORLDS[0], label="World", scale=3)
         level = choose([(f"level {level}", level) for level in "123"], value="2", label="Level", scale=3)
-        kind = parts.Choice([ANY, *kinds(WORLDS[0], 2)], value=ANY, label="Kind of question", scale=3, **bare)
+        kind = choose([ANY, *kinds(WORLDS[0], 2)], value=ANY, label="Kind of question", scale=3)
     new = gr.Button("New puzzle", size="sm", elem_id="new-puzzle")
     with gr.Accordion("Draw digits", open=False, elem_id="sketch"):
         pad = parts.html(render.PAD, "pad", js_on_load=theme.script("pad.js"))

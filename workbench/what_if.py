@@ -195,7 +195,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
     with gr.Row(elem_id="bench"):
         with gr.Column(elem_id="controls", min_width=280):
             about = parts.html(render.about("", ""), "about")
-            sibling = parts.Choice([], label="Take a sibling's text, by reward", visible=False, elem_id="sibling")
+            sibling = gr.Dropdown([], label="Take a sibling's text, by reward", visible=False, elem_id="sibling")
             name = gr.Textbox(label="Step", lines=1, elem_id="step-name")
             thought = gr.Textbox(label="Thought", lines=3, elem_id="step-thought")
             reflection = gr.Textbox(label="Reflection", lines=2, elem_id="step-reflection")

@@ -19,7 +19,7 @@ from cos.problems import draw, problems
 from cos.search.methods import Settings
 from cos.store import write
 from cos.summary import COSTS
-from workbench import curves, parts, plots, results
+from workbench import curves, plots, results
 from workbench.session import Session
 
 COST = dict.fromkeys(COSTS, 1.0)
@@ -174,10 +174,3 @@ def test_auc_by_group_shows_every_group() -> None:
     rows: dict[str, dict[str, Any]] = {"1": {"auc": 0.7, "steps": 10}, "2": {"auc": None, "steps": 3}}
     figure = plots.auc_by_group({"depth": rows, "kind": {"<b>see": {"auc": 0.6, "steps": 5}}})
     assert [list(bar.x) for bar in figure.data] == [["1", "2"], ["&lt;b&gt;see"]] and list(figure.data[0].y) == [0.7, None]
-
-
-def test_a_choice_that_is_gone_is_none() -> None:
-    """The page may send it while new choices are on their way; Gradio's own dropdown answers that with an error."""
-    offered = parts.Choice([("one right", "a>b"), ("fooled", "fooled")], value="fooled")
-    assert offered.preprocess("a>b") == "a>b" and offered.preprocess("c>d") is None and offered.preprocess(None) is None
-    assert offered.get_block_name() == "dropdown"
