@@ -216,7 +216,7 @@ def page(session: Session, demo: gr.Blocks) -> None:
     """Lay out the page and connect it; to be called inside its route."""
     do = Handlers(session)
     opened = gr.State(None)
-    # Choices come from events: a page may still send a value that new choices don't hold. Gradio would answer with an error; `show` falls back.
+    # A page may still send a value that the new choices no longer hold: Gradio would answer with an error, `show` falls back.
     choice = partial(gr.Dropdown, allow_custom_value=True)
     with gr.Row(elem_id="bench"):
         with gr.Column(elem_id="controls", min_width=280):
