@@ -51,6 +51,10 @@ def test_curves_filters_and_a_trace_that_opens(open_page: Open) -> None:
     page.locator("#axis").get_by_text("tokens").click()
     expect(page.locator("#curves .xtitle")).to_contain_text("tokens a question")
     expect(page.locator("#tables table").first).to_contain_text("best of n")
+    page.locator("#world input").fill("nonsense")
+    page.locator("#world input").press("Enter")
+    expect(page.locator("#world input")).to_have_value("all worlds")  # as for a choice that is gone when it arrives
+    expect(page.locator("#status")).to_contain_text("6 questions")
     page.locator("#cases button").first.click()
     expect(page.locator("#panel-0 .says")).to_be_visible()
     expect(page.locator("#about img")).to_be_visible()
