@@ -36,7 +36,7 @@ from cos.template import pieces
 from cos.truths import Truth
 
 SETTINGS = Settings(n=6, width=2, seed=3)
-PROBLEMS = problems("all:test", 9)
+PROBLEMS = problems("all:test", 9, 3)
 METHODS = ("greedy", "sample", "vote", "best_of_n", "weighted_vote", "step_greedy", "step_beam")
 
 

@@ -1,14 +1,17 @@
-"""The tool that changes a model's shape: added layers change nothing at first."""
+"""The tools that change a model's shape: added layers change nothing at first, smaller eyes keep their weights."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import pytest
 import torch
+from PIL import Image
 from torch.nn.functional import cosine_similarity
 
+from cos.errors import UserError
 from cos.models import embedded
 from cos.models.vlm import load
 
@@ -36,3 +39,34 @@ def test_added_layers_change_nothing_at_first(tmp_path: Path) -> None:
     assert bare != spaced and cosine_similarity(weight[bare], weight[spaced], dim=0) > 0.9
     vlm.save(tmp_path / "grown")
     assert load(str(tmp_path / "grown")).model.config.text_config.num_hidden_layers == 7
+
+
+def test_smaller_eyes_see_with_the_weights_of_the_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool, vlm = _tool("smaller_eyes"), embedded.new("policy")
+    vlm.save(tmp_path / "before")
+    monkeypatch.setattr("sys.argv", ["smaller_eyes", str(tmp_path / "before"), str(tmp_path / "after"), "48"])
+    tool.main()
+    after = load(str(tmp_path / "after"))
+    seen = after.encoder.pixels(Image.new("RGB", (300, 200), "red"))
+    assert seen.inputs["pixel_values"].shape[-2:] == (48, 48)
+    with torch.no_grad():
+        features = after.model.model.get_image_features(pixel_values=seen.inputs["pixel_values"].float()).pooler_output
+    assert features.flatten(0, -2).shape == (9, vlm.model.config.text_config.hidden_size)
+    old, new = (model.model.vision_tower.embeddings.position_embeddings for model in (vlm.model, after.model))
+    assert torch.equal(new[:, 0], old[:, 0]) and new.shape[1] == 37
+    same = embedded.new("policy")
+    tool.shrink(same.model, 64)
+    assert torch.allclose(same.model.model.vision_tower.embeddings.position_embeddings, old, atol=1e-6)
+
+
+def test_smaller_eyes_are_for_one_family() -> None:
+    with pytest.raises(UserError, match="only models of InternVL's shape"):
+        _tool("smaller_eyes").shrink(SimpleNamespace(config=SimpleNamespace(model_type="llava")), 48)
+
+
+def test_smaller_eyes_of_no_whole_number_of_tokens_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded.new("policy").save(tmp_path / "before")
+    monkeypatch.setattr("sys.argv", ["smaller_eyes", str(tmp_path / "before"), str(tmp_path / "after"), "50"])
+    with pytest.raises(SystemExit, match="50 pixels are no whole number of tokens of 16 pixels"):
+        _tool("smaller_eyes").main()
+    assert not (tmp_path / "after").exists()

@@ -21,9 +21,15 @@ $cos train prm --config recipes/embedded_reward_7.yaml
 $cos sample --method best_of_n --reward runs/reward_7/model --policy runs/policy_drill/model --set all:train --limit 3000 --n 16 --keep 4 --seed 2 --out runs/hard
 cat runs/pool/pool.jsonl runs/hard/pool.jsonl >runs/pool_hard.jsonl
 $cos train prm --config recipes/embedded_reward_8.yaml
+$cos train sft --config recipes/embedded_policy_work.yaml
+$cos train sft --config recipes/embedded_policy_look.yaml
+.venv/bin/python tools/smaller_eyes.py runs/policy_look/model runs/policy_eyes 48
+$cos train sft --config recipes/embedded_policy_eyes.yaml
+$cos sample --set all:train --limit 16000 --n 2 --seed 71 --policy runs/policy_last/model --out runs/pool_last
+$cos train prm --config recipes/embedded_reward_9.yaml
 
-for role in policy_drill reward; do
-    place="cos/assets/${role%_drill}"
+for role in policy_last reward_last; do
+    place="cos/assets/${role%_last}"
     mkdir -p "$place"
     find "runs/$role/model" -type f ! -name README.md -exec cp {} "$place/" \; # the card that is there stays
 done

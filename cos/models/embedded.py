@@ -64,7 +64,8 @@ class Shape:
 
 POLICY = Shape(pixels=64, merge=2, vision_width=96, vision_layers=3, width=160, layers=4, heads=4)
 REWARD = Shape(pixels=128, merge=1, vision_width=192, vision_layers=3, width=192, layers=5, heads=3, patch=16)
-"""A reward model that is larger and sees four times the pixels, in four times the image tokens: as in the paper a 38B model judges an
+"""A reward model that is larger and sees four times the pixels, in four times the image tokens (what ships: seven times of both, since
+the policy's eyes were made smaller, `tools/smaller_eyes.py`): as in the paper a 38B model judges an
 8B one. Patches of 8 taught it no more a batch, at 2.4 times the time (docs/log.md)."""
 
 

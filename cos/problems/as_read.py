@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +15,17 @@ _BAR = re.compile(r"The (\w+) bar reaches (\d+)\.")
 _END = re.compile(r"The (largest|smallest) bar is (\w+)\.")
 _DIGIT = re.compile(r"The (.+) digit is (\d)\.")
 _THING = re.compile(r"(?:An?|The) (\w+) (\w+) is at (\d+), (\d+)\.")
-_TOTAL = re.compile(r"None of the (\d+) things is .+")
 
 
-def as_read(problem: Problem, chain: Chain) -> Problem:
+def as_read(problem: Problem, chain: Chain) -> Problem | None:
     """The problem with a picture that holds what the chain's steps read, in a world's own words, the first reading where two differ.
 
     Of digits that it did not read the truth stays, and of bars, as far as what it calls the largest or smallest lets them; of a scene
-    only the shapes that it read are there, and of others that are not asked for as many as it says. The gold answer is left out.
+    only the shapes that it read are there. The gold answer is left out. None where the steps don't say all that the question needs: of a
+    scene's groups they tell how many, and not which.
     """
+    if problem.world == "scenes" and "groups" in problem.truth["ask"]:
+        return None
     said = [text for step in chain.steps for text in (step.thought, step.reflection)]
     read = {"charts": _bars, "digits": _digits, "scenes": _things}[problem.world]
     content = {**problem.truth["content"], **read(problem, said)}
@@ -50,12 +52,4 @@ def _digits(problem: Problem, said: Sequence[str]) -> dict[str, Any]:
 def _things(problem: Problem, said: Sequence[str]) -> dict[str, Any]:
     read = dict.fromkeys(_found(_THING, said))
     things = [{"colour": colour, "shape": shape, "x": int(x), "y": int(y)} for colour, shape, x, y in read]
-    for (total,) in _found(_TOTAL, said)[:1]:
-        groups = problem.truth["ask"].get("groups", ())
-        others = [thing for thing in problem.truth["content"]["things"] if not any(_of(thing, *group) for group in groups)]
-        things += others[: max(0, int(total) - len(things))]
     return {"things": sorted(things, key=lambda thing: (thing["y"], thing["x"]))}
-
-
-def _of(thing: Mapping[str, Any], colour: str, shape: str) -> bool:
-    return colour in ("", thing["colour"]) and shape in ("", thing["shape"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cos.chain import Chain, Problem, Step
+from cos.problems import tally
 from cos.problems.chart_checks import check
 from cos.problems.chart_pictures import COLOURS, TOP
 from cos.problems.chart_questions import ORDINALS, Ask
@@ -63,7 +64,11 @@ def whereabouts(value: int) -> str:
 
 @dataclass
 class _Writer:
-    """Writes the steps; one method a kind of question, each returns the answer."""
+    """Writes the steps; one method a kind of question, each returns the answer.
+
+    A step that works first names what it works on, in the order of the question: a small model copies a value after its bar's name, and
+    hardly ever gets it right before it (docs/log.md).
+    """
 
     bars: list[tuple[str, int]]
     rng: random.Random
@@ -75,8 +80,8 @@ class _Writer:
     def value(self, name: str) -> int:
         return dict(self.bars)[name]
 
-    def see(self, names: Sequence[str], shuffle: bool = True) -> None:
-        for name in self.turned(names) if shuffle else names:
+    def see(self, names: Sequence[str]) -> None:
+        for name in self.turned(names):
             self.add(f"read {name}", f"The {name} bar reaches {self.value(name)}.", whereabouts(self.value(name)))
 
     def turned(self, names: Sequence[str]) -> Sequence[str]:
@@ -110,9 +115,9 @@ class _Writer:
     def total(self, names: Sequence[str]) -> int:
         total = self.value(names[0])
         for index, name in enumerate(names[1:], start=1):
-            thought = f"{total} + {self.value(name)} = {total + self.value(name)}."
             before = f"{_list(names[:index]).capitalize()} make {total}, {name} is {self.value(name)}."
-            self.add("add", thought, self.uses(names[:2]) if index == 1 else before)
+            worked = f"{total} + {self.value(name)} = {total + self.value(name)}."
+            self.add("add", self.uses(names[:2]) if index == 1 else before, worked)
             total += self.value(name)
         return total
 
@@ -122,7 +127,7 @@ class _Writer:
     def subtract(self, names: Sequence[str]) -> int:
         first, second = sorted(names, key=lambda name: -self.value(name))
         gap = self.value(first) - self.value(second)
-        self.add("subtract", f"{self.value(first)} - {self.value(second)} = {gap}.", self.uses([first, second]))
+        self.add("subtract", self.uses(names), f"{self.value(first)} - {self.value(second)} = {gap}.")
         return gap
 
     def difference(self, ask: Ask) -> int:
@@ -134,7 +139,7 @@ class _Writer:
         left, right = (self.total(names[:2]) if len(names) == 3 else self.value(names[0])), self.value(names[-1])
         link = "more than" if left > right else "less than" if left < right else "equal to"
         used = f"{_list(names[:2]).capitalize()} make {left}, {names[2]} is {right}." if len(names) == 3 else self.uses(names)
-        self.add("compare", f"{left} is {link} {right}.", used)
+        self.add("compare", used, f"{left} is {link} {right}.")
         if ask["by"]:
             return f"{names[0] if left > right else names[1]}, {self.subtract(names)}"
         return "yes" if (left > right if ask["more"] else left < right) else "no"
@@ -143,24 +148,31 @@ class _Writer:
         names, which = ask["bars"], ask["which"]
         self.see(names)
         best = (max if which == "largest" else min)(names, key=self.value)
-        numbers = ", ".join(str(self.value(name)) for name in names)
-        self.add(f"pick {which}", f"{self.value(best)} is the {which} of {numbers}.", self.uses(names))
+        numbers = _list([str(self.value(name)) for name in names])
+        self.add(f"pick {which}", self.uses(names), f"The {which} of {numbers} is {self.value(best)}, that of {best}.")
         return best if ask["want"] == "bar" else self.value(best)
 
     def count(self, ask: Ask) -> int:
         names, line, above = [name for name, _ in self.bars], ask["line"], ask["side"] == "above"
-        self.see(names, shuffle=False)
         inside = [name for name in names if (self.value(name) > line if above else self.value(name) < line)]
-        listed = _list([f"{name} {self.value(name)}" for name in inside])
-        verb, they = ("bar is", "It is") if len(inside) == 1 else ("bars are", "They are")
-        self.add("count", f"{len(inside)} {verb} {ask['side']} {line}.", f"{they} {listed or 'none'}.")
+        self.add("find bars", f"The bars are {_list(names)}.", f"There are {len(names)} bars.")
+        for name in names:
+            self.add(f"read {name}", f"The {name} bar reaches {self.value(name)}.", f"It is {self.side(name, line)} {line}.")
+        verb = "bar is" if len(inside) == 1 else "bars are"
+        told = tally.count(((f"{name} {self.value(name)}", self.side(name, line).split()[0]) for name in names), ask["side"])
+        self.add("count", told, f"{len(inside)} {verb} {ask['side']} {line}.")
         return len(inside)
+
+    def side(self, name: str, line: int) -> str:
+        value = self.value(name)
+        return "above" if value > line else "below" if value < line else "on the line at"
 
     def order(self, ask: Ask) -> str:
         self.see(ask["bars"])
         names = sorted(ask["bars"], key=self.value, reverse=ask["down"])
         sign = " > " if ask["down"] else " < "
-        self.add("order", sign.join(str(self.value(name)) for name in names) + ".", self.uses(names))
+        row = sign.join(str(self.value(name)) for name in names)
+        self.add("order", self.uses(ask["bars"]), f"{row}, that is {', '.join(names)}.")
         return ", ".join(names)
 
 

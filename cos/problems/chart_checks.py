@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from cos.chain import Problem, Step
+from cos.problems import tally
 from cos.problems.chart_pictures import COLOURS
 from cos.problems.chart_questions import ORDINALS
 from cos.problems.claims import LARGEST, LESS, MORE, NUMBER, SMALLEST, Claim, normalise, read_claims, settle, stray, take, unread
@@ -22,6 +23,10 @@ _OVER, _UNDER = rf"above|over|beyond|past|(?:{MORE}) than", rf"below|under|(?:{L
 _LINE = rf"(?:the )?(?:(?:grid )?line (?:at |of )?)?(?P<line>{NUMBER})"
 _COUNTS = {"no": 0, "none": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _COUNT = re.compile(rf"(?P<n>{NUMBER}|\b(?:{'|'.join(_COUNTS)})\b) (?:of the )?(?:bars?|values?) {_IS} (?P<side>{_OVER}|{_UNDER}) {_LINE}")
+_BARS = re.compile(r"\bthe bars are (?P<names>[a-z]+(?:(?:,? and |, )[a-z]+)*)")
+_TOTAL = re.compile(rf"\bthere (?:is|are) (?P<n>{NUMBER}|{'|'.join(_COUNTS)}) bars?\b")
+_ORDERED = re.compile(r"\bthat is (?P<names>[a-z]+(?:(?:,? and |, )[a-z]+)+)")
+_OF = re.compile(rf"(?P<word>{LARGEST}|{SMALLEST}) (?:of|among) [^.;]*?(?P<whose>, that of (?:the )?(?P<name>[a-z]+))")
 _LISTED = re.compile(r"\b(?:they are|these are|it is|this is|namely|uses|take) ([^.;]*)")
 _LISTS = re.compile(r"\b(?:they are|these are|uses|take) ([^.;]*)|([^.;]*) makes? ")
 _PLACE = re.compile(rf"(?P<nth>{_ORDINAL}) (?:bar )?(?:from|on|at) the (?P<edge>left|right|top|bottom) is (?:the )?(?P<name>{_C})")
@@ -39,6 +44,7 @@ _VALUE = re.compile(
     rf"(?P<name>{_C}|\b(?:it|its value|its end))(?: ?{_LINK}\b){{0,5}} ?[:=]? ?(?P<value>{NUMBER})(?! (?:{MORE}|{LESS}|bars?)\b)"
 )
 _OPENER = re.compile(
+    r"\bthere (?:is|are)\b|\bis (?:above|below)\b|"
     rf"\breach(?:es)?\b|\bline at\b|\bbetween\b|\b(?:they are|it is|uses|take) (?:[^.;]*(?:, | and ))?{_C} (?!and\b|bars?\b)(?=[a-z])"
     rf"|\b(?!(?:the|this|that|its)\b|{_C})[a-z]+ bars? #"
 )
@@ -67,7 +73,12 @@ class _Facts:
 
     def claims(self) -> list[Claim]:
         """All claims, those about bars that don't exist first."""
-        found = self.absent() + self.take(_COUNT, self.count)
+        found = self.absent() + self.one_by_one() + self.take(_COUNT, self.count)
+        found += self.take(_BARS, self.all_bars) + self.take(_TOTAL, self.total) + self.take(_ORDERED, self.ordered)
+        for match in list(_OF.finditer(self.rest)):
+            found.append(self.that_of(match))
+            start, end = match.span("whose")
+            self.rest = self.rest[:start] + "#" * (end - start) + self.rest[end:]
         shared, self.rest = read_claims(self.rest, self.values, "bar")
         for pattern, judge in (
             (_VALUE, self.value),
@@ -100,6 +111,46 @@ class _Facts:
         """The bar that a claim without a name is about: the last one named before it, else the one in the step's name."""
         before = re.findall(_C, self.text[: match.start()]) or re.findall(_C, self.name)[:1]
         return before[-1] if before and before[-1] in self.values else None
+
+    def one_by_one(self) -> list[Claim]:
+        """A tally of all bars: each once, with its value, on the side of the line where it is, and with the count so far."""
+        told, self.rest = tally.read(self.rest)
+        if told is None:
+            return []
+        line, faults = self.ask.get("line"), list(tally.faults(told, {self.ask.get("side", "")}))
+        for one in told:
+            name, _, value = one.thing.partition(" ")
+            if name not in self.values or value != str(self.values[name]):
+                faults.append(f"{name} is {self.values.get(name, 'not there')}, not {value}")
+            elif line is None or one.word != ("above" if self.values[name] > line else "below" if self.values[name] < line else "on"):
+                faults.append(f"{name} {value} is not {one.word} {line}")
+        names = [one.thing.split()[0] for one in told]
+        if sorted(names) != sorted(self.values):
+            faults.append("it does not go through all bars, each once")
+        return [Claim(not faults, faults[0] if faults else f"it counts {told[-1].so_far}", "compute")]
+
+    def all_bars(self, match: re.Match[str]) -> Claim:
+        names = re.split(r",? and |, ", match["names"])
+        return Claim(sorted(names) == sorted(self.values), f"the bars are {', '.join(self.values)}", "see")
+
+    def total(self, match: re.Match[str]) -> Claim:
+        claimed = _COUNTS[match["n"]] if match["n"] in _COUNTS else int(match["n"])
+        return _same(f"there are {len(self.bars)} bars", len(self.bars), claimed)
+
+    def ordered(self, match: re.Match[str]) -> Claim | None:
+        """The bars asked for by their values, in the order asked for."""
+        asked = [name for name in self.asked() if name in self.values]
+        if self.ask["kind"] != "order" or not asked:
+            return None
+        truth = sorted(asked, key=self.values.__getitem__, reverse=bool(self.ask.get("down")))
+        return Claim(re.split(r",? and |, ", match["names"]) == truth, f"in order they are {', '.join(truth)}", "compute")
+
+    def that_of(self, match: re.Match[str]) -> Claim:
+        """Whose value the largest or smallest of those asked for is."""
+        asked = [name for name in self.asked() if name in self.values] or list(self.values)
+        best = (max if match["word"] in LARGEST.split("|") else min)(self.values[name] for name in asked)
+        true = match["name"] in asked and self.values[match["name"]] == best
+        return Claim(true, f"the {match['word']} is {best}, {'' if true else 'not '}that of {match['name']}", "compute")
 
     def count(self, match: re.Match[str]) -> Claim:
         line, over = int(match["line"]), re.fullmatch(_OVER, match["side"]) is not None

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from cos.chain import Chain, Problem, Step
-from cos.problems import digits_check
-from cos.problems.digits_words import COMPARE, QUESTIONS, ROW, grid_names, places, predicate_holds, values_of
+from cos.problems import digits_check, tally
+from cos.problems.digits_words import COMPARE, QUESTIONS, ROW, grid_names, places, predicate_holds, side, values_of
 from cos.problems.handwriting import draw, draw_style, scans_of
 from cos.problems.world import Truth
 
@@ -178,8 +178,11 @@ def _digits(rng: random.Random, ask: Mapping[str, Any], names: Sequence[str]) ->
 def _write(
     ask: Mapping[str, Any], values: Mapping[str, int], order: Sequence[str], rng: random.Random, slip: tuple[int, int] = (-1, 0)
 ) -> Chain:
-    """The chain for digits as they were read. `slip` (n, d): the n-th result of arithmetic is off by d, and what follows builds on it."""
-    steps = [_read(place, values[place], rng) for place in order]
+    """The chain for digits as they were read. `slip` (n, d): the n-th result of arithmetic is off by d, and what follows builds on it.
+
+    A step that works first names what it works on (`chart_chains`).
+    """
+    steps = [_read(place, values[place], rng, ask.get("predicate", "")) for place in order]
     slips = [slip[1] if index == slip[0] else 0 for index in range(8)]
     kind, groups, answer = ask["kind"], ask["groups"], solve(ask, values)
     if kind in ("sum", "pair_sum", "compare_sums"):
@@ -192,22 +195,29 @@ def _write(
     elif kind == "pair_compare":
         steps.append(_compare([values[place] for place in groups[0]], _and([f"{place} {values[place]}" for place in groups[0]])))
     elif kind == "count":
-        hits = [f"{place} {values[place]}" for place in groups[0] if predicate_holds(ask["predicate"], values[place])]
-        found = len(hits) + (slips[0] if len(hits) + slips[0] >= 0 else 1)
-        thought = f"{found} digit is {ask['predicate']}." if found == 1 else f"{found} digits are {ask['predicate']}."
-        steps.append(Step("count", thought, f"This uses {_and(hits)}." if hits else "This uses none of them."))
+        hits = sum(predicate_holds(ask["predicate"], values[place]) for place in groups[0])
+        told = ((f"{place} {values[place]}", side(ask["predicate"], values[place])) for place in groups[0])
+        found = hits + (slips[0] if hits + slips[0] >= 0 else 1)
+        comes = f"{found} digit is {ask['predicate']}." if found == 1 else f"{found} digits are {ask['predicate']}."
+        steps.append(Step("count", tally.count(told, ask["predicate"].split()[0]), comes))
         answer = str(found)
     elif kind in ("extreme", "where", "pair_extreme"):
-        steps.append(_extreme(ask["word"].replace("er", "est"), groups[0], values))
+        steps.append(_extreme(ask["word"].replace("er", "est"), groups[0], values, where=kind == "where"))
     else:
         answer = str(_subtract(steps, kind, groups[0], values, slips))
     return Chain(tuple(steps), answer)
 
 
-def _read(place: str, value: int, rng: random.Random) -> Step:
+def _read(place: str, value: int, rng: random.Random, asked: str = "") -> Step:
+    """What stands in a place, and whether it is what is `asked` for, else something else of it."""
     parity = f"It is an {'odd' if value % 2 else 'even'} digit."
     size = "It is more than 4." if value > 4 else "It is at most 4."
-    return Step(f"read {place}", f"The {place} digit is {value}.", rng.choice((parity, size)))
+    told = rng.choice((parity, size))
+    if asked in ("odd", "even"):
+        told = parity
+    elif asked:
+        told = f"It is {asked if predicate_holds(asked, value) else asked.replace('more than', 'at most')}."
+    return Step(f"read {place}", f"The {place} digit is {value}.", told)
 
 
 def _add(steps: list[Step], group: Sequence[str], values: Mapping[str, int], slips: list[int]) -> int:
@@ -215,7 +225,7 @@ def _add(steps: list[Step], group: Sequence[str], values: Mapping[str, int], sli
     for index, place in enumerate(group[1:]):
         before = f"the sum {total}" if index else f"{group[0]} {total}"
         result = max(0, total + values[place] + slips.pop(0))
-        steps.append(Step("add", f"{total} + {values[place]} = {result}.", f"This uses {before} and {place} {values[place]}."))
+        steps.append(Step("add", f"This uses {before} and {place} {values[place]}.", f"{total} + {values[place]} = {result}."))
         total = result
     return total
 
@@ -224,23 +234,24 @@ def _subtract(steps: list[Step], kind: str, group: Sequence[str], values: Mappin
     high, low = max(group, key=lambda place: values[place]), min(group, key=lambda place: values[place])
     if high == low:  # all digits are equal
         high, low = group[0], group[1]
-    uses = f"{high} {values[high]} and {low} {values[low]}"
+    uses = _and([f"{place} {values[place]}" for place in group])
     if kind == "range":
         steps += [_extreme("largest", group, values), _extreme("smallest", group, values)]
         uses = f"the largest {values[high]} and the smallest {values[low]}"
     result = max(0, values[high] - values[low] + slips[0])
-    steps.append(Step("subtract", f"{values[high]} - {values[low]} = {result}.", f"This uses {uses}."))
+    steps.append(Step("subtract", f"This uses {uses}.", f"{values[high]} - {values[low]} = {result}."))
     return result
 
 
-def _extreme(word: str, group: Sequence[str], values: Mapping[str, int]) -> Step:
-    place = (max if word == "largest" else min)(group, key=lambda name: values[name])
-    return Step(f"find {word}", f"The {word} digit is {values[place]}.", f"This uses {place} {values[place]}.")
+def _extreme(word: str, group: Sequence[str], values: Mapping[str, int], where: bool = False) -> Step:
+    best = (max if word == "largest" else min)(group, key=lambda place: values[place])
+    listed = _and([f"{place} {values[place]}" for place in group])
+    return Step(f"find {word}", f"This uses {listed}.", f"The {word} digit is {values[best]}{f', at {best}' if where else ''}.")
 
 
 def _compare(pair: Sequence[int], uses: str) -> Step:
     relation = "more than" if pair[0] > pair[1] else "less than" if pair[0] < pair[1] else "equal to"
-    return Step("compare", f"{pair[0]} is {relation} {pair[1]}.", f"This uses {uses}.")
+    return Step("compare", f"This uses {uses}.", f"{pair[0]} is {relation} {pair[1]}.")
 
 
 def _and(items: Sequence[str]) -> str:

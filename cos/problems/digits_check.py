@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cos.chain import Problem, Step
+from cos.problems import tally
 from cos.problems.claims import normalise, read_claims, stray, unread
-from cos.problems.digits_words import ROW, predicate_holds, values_of
+from cos.problems.digits_words import ROW, predicate_holds, side, values_of
 from cos.problems.world import Verdict
 
 _N = r"(?<!\d)\d{1,4}(?!\d)"
@@ -20,6 +21,7 @@ _READ = re.compile(
     rf"\b(?P<who>{_PLACE}|it)(?: digit| number| one)? (?:is|shows|reads|equals|=) (?:an? )?(?:(?P<n>{_N}){_NOT_MORE}|(?P<p>{_PREDICATE}))"
 )
 _EXTREME = re.compile(rf"\b(largest|smallest|larger|smaller)(?: digit| number| value| one)? is (?:the )?(?:({_N})|({_PLACE}))")
+_AT = re.compile(rf"\b(?P<end>largest|smallest) (?:digit|one) is {_N}, (?:that )?at (?:the )?(?P<place>[a-z -]+)")
 _COUNT = re.compile(rf"({_N}) (?:digits? |of them )(?:is|are) ({_PREDICATE})")
 _USE = re.compile(rf"\b(?P<place>{_PLACE}) (?P<v>{_N})|\b(?:(?P<label>\w+) )?sum (?P<s>{_N})|\b(?P<end>largest|smallest) (?P<e>{_N})")
 _OPENER = re.compile(
@@ -32,11 +34,12 @@ _LABEL = re.compile(rf"\b(?:{_PLACE}|(?:\w+ )?sum|largest|smallest) (?={_N})")
 
 @dataclass(frozen=True)
 class _Facts:
-    """The truth that claims are held against: place -> digit, and the groups of places asked about with their labels."""
+    """The truth that claims are held against: place -> digit, the groups of places asked about with their labels, and what is counted."""
 
     values: dict[str, int]
     groups: list[list[str]]
     labels: list[str]
+    predicate: str
 
     def place(self, name: str) -> str | None:
         """The place that a name means in this picture, None where there is none."""
@@ -71,7 +74,7 @@ def check(problem: Problem, step: Step) -> Verdict:
     groups = [
         [name for name in group if name in values] for group in ask["groups"]
     ]  # a question put to another picture may name places it lacks
-    facts = _Facts(values, groups, ask["labels"])
+    facts = _Facts(values, groups, ask["labels"], ask.get("predicate", ""))
     thought, reflection = normalise(step.thought), normalise(step.reflection)
     seen = list(_seen(facts, f"{thought} | {reflection}"))
     worked = list(_worked_out(facts, _READ.sub("#", thought), _READ.sub("#", reflection)))
@@ -87,6 +90,7 @@ def check(problem: Problem, step: Step) -> Verdict:
 def _rest(facts: _Facts, text: str) -> str:
     """What is left of a text when all claims that are read in it are blotted out."""
     used = Counter(match["v"] or match["s"] or match["e"] for match in _USE.finditer(text))
+    text = tally.read(text)[1]
     rest = _COUNT.sub("#", _EXTREME.sub("#", read_claims(_LABEL.sub("", text), facts.values, "digit")[1]))
 
     def blot(match: re.Match[str]) -> str:
@@ -117,6 +121,10 @@ def _predicate(text: str) -> str:
 def _worked_out(facts: _Facts, thought: str, reflection: str) -> Iterator[str]:
     """A fault, or "" where true, for each claim worked out, and for each value that the step says it uses."""
     both = f"{thought} | {reflection}"
+    (first, thought), (second, reflection) = tally.read(thought), tally.read(reflection)
+    for told in (first, second):
+        if told is not None:
+            yield from _one_by_one(facts, told, _COUNT.search(f"{thought} | {reflection}"))
     used = list(_USE.finditer(reflection)) or list(_USE.finditer(thought))
     amounts = [int(match["v"] or match["s"] or match["e"]) for match in used]
     yield from _uses(facts, used)
@@ -135,6 +143,11 @@ def _worked_out(facts: _Facts, thought: str, reflection: str) -> Iterator[str]:
         whole = any(sorted(group) == sorted(name or "" for name in names) for group in facts.groups)
         alone = all(amount == value for amount in amounts)
         yield "" if whole or alone else f"it uses neither all digits asked for nor the {match[1]} alone"
+    for match in _AT.finditer(both):
+        place = facts.place(match["place"]) or ""
+        asked = [name for group in facts.groups for name in group]
+        best = facts.end(match["end"])
+        yield "" if place in asked and facts.values[place] == best else f"the {match['end']} is {best}, which is not at {match['place']}"
     for match in _COUNT.finditer(both):
         yield from _counted(facts, match, [facts.place(use["place"]) for use in used if use["place"]])
 
@@ -160,8 +173,26 @@ def _uses(facts: _Facts, used: list[re.Match[str]]) -> Iterator[str]:
             yield "" if int(match["s"]) in facts.sums(match["label"], names) else f"no sum here is {match['s']}"
 
 
+def _one_by_one(facts: _Facts, told: list[tally.Told], counted: re.Match[str] | None) -> Iterator[str]:
+    """A tally of all digits asked for: each once, with its value, and with the count so far of those that `counted` speaks of."""
+    yield from tally.faults(told, {facts.predicate.split(" ")[0]}, int(counted[1]) if counted else None)
+    names = []
+    for one in told:
+        name, _, value = one.thing.rpartition(" ")
+        place = facts.place(name)
+        names.append(place or "")
+        if place is None or value != str(facts.values[place]):
+            yield f"{name} is {facts.values[place] if place else 'not there'}, not {value}"
+        elif facts.predicate and one.word != side(facts.predicate, facts.values[place]):
+            yield f"{name} {value} is not {one.word}"
+    asked = [name for group in facts.groups for name in group]
+    yield "" if sorted(names) == sorted(asked) else "it does not go through all digits asked for, each once"
+
+
 def _counted(facts: _Facts, match: re.Match[str], names: list[str | None]) -> Iterator[str]:
     predicate = _predicate(match[2])
+    if facts.predicate and any(predicate_holds(predicate, n) != predicate_holds(facts.predicate, n) for n in range(10)):
+        yield f"asked is which are {facts.predicate}"
     hits = [name for group in facts.groups for name in group if predicate_holds(predicate, facts.values[name])]
     yield "" if int(match[1]) == len(hits) else f"{len(hits)} are {predicate}, not {match[1]}"
     if names:

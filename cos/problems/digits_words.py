@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from itertools import chain
 
+from cos.problems import tally
 from cos.problems.world import Truth
 
 ROW = ("first", "second", "third", "fourth", "fifth", "sixth")
@@ -119,3 +120,9 @@ def predicate_holds(predicate: str, value: int) -> bool:
     words, bound = predicate.rsplit(" ", 1)
     compare = {"more than": operator.gt, "less than": operator.lt, "at most": operator.le, "at least": operator.ge}[words]
     return bool(compare(value, int(bound)))
+
+
+def side(predicate: str, value: int) -> str:
+    """On which side of "even", "odd" or "more than k" a digit is, in one word or two."""
+    word = predicate.split()[0]
+    return word if predicate_holds(predicate, value) else tally.OTHER[word]

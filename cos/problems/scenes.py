@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from cos.chain import Chain, Problem, Step
+from cos.problems import tally
 from cos.problems.scenes_ask import ask
 from cos.problems.scenes_check import check
 from cos.problems.scenes_draw import draw, style
-from cos.problems.scenes_words import ALL_COLOURS, COLOURS, SHAPES, SIDE, Group, Thing, in_order, is_a, label, members, noun
+from cos.problems.scenes_words import ALL_COLOURS, COLOURS, SHAPES, SIDE, Group, Thing, in_order, label, members, noun
 
 __all__ = ["NAME", "chain", "check", "corrupt", "describe", "draw", "sample"]
 NAME = "scenes"
@@ -59,58 +60,55 @@ def corrupt(problem: Problem, chain: Chain, rng: random.Random) -> Chain:
 
 
 def _write(things: Sequence[Thing], asked: Mapping[str, Any], turned: bool) -> Chain:
-    """The chain that follows from these things, be they what the picture holds or what was misread."""
+    """The chain that follows from these things, be they what the picture holds or what was misread.
+
+    A step that works first names what it works on (`chart_chains`).
+    """
     kind = asked["kind"]
     if kind in ("relation", "further", "distance"):
         return _two_things(things, asked, turned)
-    steps = [step for group in asked["groups"] for step in _find(things, group)]
-    groups = [members(things, group) for group in asked["groups"]]
+    look, groups = _look(things), [members(things, group) for group in asked["groups"]]
     if kind == "odd":
-        return _odd(steps, groups[0], asked)
+        return _odd(look, groups[0], asked)
     if kind == "extreme":
         if not groups[0]:
-            return Chain(tuple(steps), "none")
-        step, best = _most(groups[0], asked["axis"], asked["way"])
-        return Chain((*steps, step), best["shape" if asked["groups"][0][0] else "colour"])
+            return Chain((look, _count(things, asked["groups"][0])), "none")
+        step, best = _most(things, groups[0], asked["axis"], asked["way"])
+        return Chain((look, step), best["shape" if asked["groups"][0][0] else "colour"])
     if kind == "spread":
         if not groups[0]:
-            return Chain(tuple(steps), "0")
-        (least, low), (most, high) = (_most(groups[0], asked["axis"], way) for way in (-1, 1))
+            return Chain((look, _count(things, asked["groups"][0])), "0")
+        (least, low), (most, high) = (_most(things, groups[0], asked["axis"], way) for way in (-1, 1))
         difference, answer = _minus(high, low, asked["axis"])
-        return Chain((*steps, least, most, difference), answer)
+        return Chain((look, least, most, difference), answer)
     counting = [_count(things, group) for group in asked["groups"]]
     if kind == "count":
-        return Chain((*steps, *counting), str(len(groups[0])))
+        return Chain((look, *counting), str(len(groups[0])))
     (a, b), names = (len(group) for group in groups), asked["groups"]
     uses = f"This uses {a} {noun(names[0], a)} and {b} {noun(names[1], b)}."
     if kind == "compare":
-        tally = counting if asked["tally"] else []
-        return Chain((*steps, *tally, Step("compare", _compare(a, b), uses)), "yes" if a > b else "no")
+        return Chain((look, *counting, Step("compare", uses, _compare(a, b))), "yes" if a > b else "no")
     sign, total = ("+", a + b) if kind == "sum" else ("-", a - b)
     name = "add" if kind == "sum" else "subtract"
-    return Chain((*steps, *counting, Step(name, f"{a} {sign} {b} = {total}.", uses)), str(total))
+    return Chain((look, *counting, Step(name, uses, f"{a} {sign} {b} = {total}.")), str(total))
 
 
 def _where(thing: Thing) -> str:
     return f"It is in the {'left' if thing['x'] < SIDE / 2 else 'right'} half, near the {'top' if thing['y'] < SIDE / 2 else 'bottom'}."
 
 
-def _find(things: Sequence[Thing], group: Group) -> list[Step]:
-    """One step for each of the group, or one that says that there is none."""
-    name = f"find {noun(group, 2) if group[1] else group[0] or 'things'}"
-    steps = []
-    for thing in members(things, group):
-        article = "An" if thing["colour"] == "orange" else "A"
-        steps.append(Step(name, f"{article} {label(thing)} is at {thing['x']}, {thing['y']}.", _where(thing)))
-    none = Step(name, f"There is no {noun(group)}.", f"None of the {len(things)} things is {is_a(group)}.")
-    return steps or [none]
+def _look(things: Sequence[Thing]) -> Step:
+    """Where there is something and of which colour, in reading order; shapes are looked at when they are asked for (docs/log.md)."""
+    seen = [f"{thing['colour']} at {thing['x']}, {thing['y']}" for thing in in_order(things)]
+    listed = ", ".join(seen[:-1]) + " and " * (len(seen) > 1) + seen[-1] if seen else "nothing"
+    return Step("look", f"I see {listed}.", f"There {'is' if len(seen) == 1 else 'are'} {len(seen)} {noun(['', ''], len(seen))}.")
 
 
 def _count(things: Sequence[Thing], group: Group) -> Step:
-    found = members(things, group)
-    places = " and ".join(f"{thing['x']}, {thing['y']}" for thing in found)
-    told = f"{'It is' if len(found) == 1 else 'They are'} at {places}." if found else f"None of the {len(things)} things is {is_a(group)}."
-    return Step("count", f"There {'is' if len(found) == 1 else 'are'} {len(found)} {noun(group, len(found))}.", told)
+    inside = members(things, group)
+    told = tally.count(((thing["colour"], "yes" if thing in inside else "no") for thing in in_order(things)), "yes")
+    counted = f"There {'is' if len(inside) == 1 else 'are'} {len(inside)} {noun(group, len(inside))}."
+    return Step(f"count {noun(group, 2) if group[1] else group[0]}", told, counted)
 
 
 def _compare(a: int, b: int) -> str:
@@ -120,16 +118,22 @@ def _compare(a: int, b: int) -> str:
 def _minus(high: Thing, low: Thing, axis: str) -> tuple[Step, str]:
     result = high[axis] - low[axis]
     uses = f"This uses the {label(high)} {high[axis]} and the {label(low)} {low[axis]}."
-    return Step("subtract", f"{high[axis]} - {low[axis]} = {result}.", uses), str(result)
+    return Step("subtract", uses, f"{high[axis]} - {low[axis]} = {result}."), str(result)
 
 
-def _most(found: Sequence[Thing], axis: str, way: int) -> tuple[Step, Thing]:
-    best = max(found, key=lambda thing: way * thing[axis])
-    values = [str(thing[axis]) for thing in found]
-    listed = ", ".join(values[:-1]) + " and " + values[-1] if values[1:] else values[0]
+def _most(things: Sequence[Thing], inside: Sequence[Thing], axis: str, way: int) -> tuple[Step, Thing]:
+    """Which of those inside is the first or last along an axis: all things one by one, with the best number so far."""
+    best: Thing | None = None
+    told: list[tuple[str, str, int | None]] = []
+    for thing in in_order(things):
+        member = thing in inside
+        better = member and (best is None or way * (thing[axis] - best[axis]) > 0)
+        best = thing if better else best
+        named = f"{thing['colour']} {thing[axis]}" if member else thing["colour"]
+        told.append((named, "yes" if better else "no", None if best is None else int(best[axis])))
+    assert best is not None
     word = "smallest" if way < 0 else "largest"
-    thought = f"The {word} of {listed} is {best[axis]}."
-    return Step(f"find {word}", thought, f"This is the {label(best)} at {best['x']}, {best['y']}."), best
+    return Step(f"find {word}", tally.tell(told), f"The {word} is {best[axis]}, that of the {label(best)}."), best
 
 
 def _two_things(things: Sequence[Thing], asked: Mapping[str, Any], turned: bool) -> Chain:
@@ -142,16 +146,16 @@ def _two_things(things: Sequence[Thing], asked: Mapping[str, Any], turned: bool)
     holds = (a[axis] - b[axis]) * way > 0
     uses = f"This uses the {label(a)} {a[axis]} and the {label(b)} {b[axis]}."
     answer = ("yes" if holds else "no") if asked["kind"] == "relation" else label(a if holds else b)
-    return Chain((*steps, Step("compare", _compare(a[axis], b[axis]), uses)), answer)
+    return Chain((*steps, Step("compare", uses, _compare(a[axis], b[axis]))), answer)
 
 
-def _odd(steps: list[Step], found: Sequence[Thing], asked: Mapping[str, Any]) -> Chain:
+def _odd(look: Step, found: Sequence[Thing], asked: Mapping[str, Any]) -> Chain:
     same = asked["same"]
     tally = Counter(thing[same] for thing in found).most_common()
     odd = next(thing for thing in found if thing[same] == tally[-1][0])
     group = [tally[0][0], ""] if same == "colour" else ["", tally[0][0]]
     told = f"The other {len(found) - 1} things are {group[0] or noun(group, 2)}."
-    return Chain((*steps, Step("find odd", f"Only the {label(odd)} differs.", told)), odd[asked["want"]])
+    return Chain((look, Step("find odd", f"Only the {label(odd)} differs.", told)), odd[asked["want"]])
 
 
 def _misread(things: Sequence[Thing], asked: Mapping[str, Any], rng: random.Random) -> list[Thing]:

@@ -177,7 +177,7 @@ def _two_counts(rng: random.Random, level: int, palette: tuple[str, ...], kind: 
     things = _grouped(rng, palette, by, {first: a, second: b}, _total(rng, level))
     groups = [_of(first, by), _of(second, by)]
     question = _say(rng, kind, a=noun(groups[0], 2), b=noun(groups[1], 2))
-    return things, {"kind": kind, "groups": groups, "tally": level == 3}, question, answer
+    return things, {"kind": kind, "groups": groups}, question, answer
 
 
 def _along(rng: random.Random, level: int, palette: tuple[str, ...], kind: str) -> Asked:

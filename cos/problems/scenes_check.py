@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from cos.chain import Problem, Step
+from cos.problems import tally
 from cos.problems.claims import LARGEST, SMALLEST, normalise, read_claims, unread
-from cos.problems.scenes_words import ALL_COLOURS, SHAPES, SIDE, Group, Thing, is_a, label, members, noun
+from cos.problems.scenes_words import ALL_COLOURS, SHAPES, SIDE, Group, Thing, in_order, is_a, label, members, noun
 from cos.problems.world import Verdict
 
 Claim = tuple[bool, str]
@@ -22,16 +23,19 @@ _THING = rf"((?:{'|'.join(ALL_COLOURS)})(?: {_FORM})?|{_FORM})\b"
 _LOCATED = re.compile(rf"\b(?:an?|the|one) {_THING} (?:is |are |lies )?at {_AT}")
 _PLACES = re.compile(rf"\b(it is|they are) at ({_AT}(?:(?: ?,? and |; ){_AT})*)")
 _SIDE = re.compile(r"\b(left|right) half|\b(top|bottom)\b")
+_SEEN = re.compile(r"\bi see (?!that\b)([^.]*)")
+_SEEN_ONE = re.compile(rf"\b({'|'.join(ALL_COLOURS)}) at {_AT}")
 _NONE = re.compile(rf"\bthere (?:is|are) no {_THING}")
 _NONE_OF = re.compile(rf"\bnone of the {_N} things (?:is|are) (?:an? )?{_THING}")
 _COUNT = re.compile(rf"\bthere (?:is|are) {_N} {_THING}")
 _USES = re.compile(r"\b(?:uses|take) ([^.]*)")
 _USED_THING = re.compile(rf"\bthe {_THING} {_N}(?![0-9])")
 _USED_COUNT = re.compile(rf"\b{_N} {_THING}")
+_END = re.compile(rf"\bthe (?P<word>{LARGEST}|{SMALLEST}) is (?P<n>[0-9]{{1,3}})(?:, that of the (?P<name>[a-z]+ [a-z]+))?")
 _EXTREME = re.compile(f"the (?:{LARGEST}|{SMALLEST}) of")
 _ODD = re.compile(rf"\bonly the {_THING} differs")
 _OTHERS = re.compile(rf"\bthe other {_N} things are (?:all )?{_THING}")
-_OWN = (_LOCATED, _PLACES, _NONE, _NONE_OF, _COUNT, _ODD, _OTHERS)
+_OWN = (_LOCATED, _PLACES, _NONE, _NONE_OF, _COUNT, _ODD, _OTHERS, _END, _SEEN)
 _OPENER = re.compile(
     r"\b(?:is|are|lies) at\b|\bthere (?:is|are)\b|\b(?:more|less) than\b|\bequal to\b|\bnone of\b|\bother\b|\buses (?!(?:the )?#)"
 )
@@ -40,15 +44,19 @@ _OPENER = re.compile(
 
 def check(problem: Problem, step: Step) -> Verdict:
     """The verdict on a step: right iff it claims something that can be checked and all that it claims is true. Never raises."""
-    text = " . ".join(normalise(part)[:400] for part in (step.thought, step.reflection))
+    text = " . ".join(normalise(part)[:600] for part in (step.thought, step.reflection))
     things: Sequence[Thing] = problem.truth["content"]["things"]
     asked: Mapping[str, Any] = problem.truth["ask"]
-    worked = [*_counted(things, text), *_reckoned(things, asked, text), *_odd(things, text)]
-    claims = [*_located(things, text), *_sides(things, text, step.name.lower()), *_none(things, text), *worked]
-    claims += _places(things, text, step.name.lower())
+    told, text = tally.read(text)
+    seen = [*_all_seen(things, text), *_located(things, text), *_sides(things, text, step.name.lower()), *_none(things, text)]
+    seen += [*_places(things, text, step.name.lower()), *_odd(things, text)]
+    tallied = [] if told is None else list(_one_by_one(things, asked, told, text))
+    worked = [*_counted(things, text), *_reckoned(things, asked, text)]
+    claims = [*seen, *tallied, *worked]
     if not claims:
         return Verdict(None, "nothing that can be checked")
-    kind: Literal["see", "compute"] = "compute" if worked else "see"
+    by_sight = _ODD.search(text) or (tallied and _names_a_shape(text))
+    kind: Literal["see", "compute"] = "compute" if (worked or tallied) and not by_sight else "see"
     if (false := next((why for true, why in claims if not true), None)) is not None:
         return Verdict(0, false, kind)
     left = unread(_rest(text), _OPENER)
@@ -113,8 +121,78 @@ def _none(things: Sequence[Thing], text: str) -> Iterator[Claim]:
         yield int(total) == len(things), f"there are {len(things)} things"
 
 
+def _all_seen(things: Sequence[Thing], text: str) -> Iterator[Claim]:
+    """`I see red at 3, 7 and blue at 6, 2.`: all that is there, each once. `There are 2 things.`"""
+    for number in (number for number, name in _COUNT.findall(text) if not any(_group(name))):
+        yield int(number) == len(things), f"there are {len(things)} things"
+    for listed in _SEEN.findall(text):
+        said = Counter((colour, int(x), int(y)) for colour, x, y in _SEEN_ONE.findall(listed))
+        true = Counter((thing["colour"], thing["x"], thing["y"]) for thing in things)
+        rest = re.sub(r", |,? and ", "", _SEEN_ONE.sub("", listed)).strip()
+        fault = "" if rest in ("", "nothing") else f"{rest!r} can't be read"
+        for wrong, told in ((true - said, "{} at {}, {} is left out"), (said - true, "there is no {} at {}, {}, or not so often")):
+            fault = next((told.format(*one) for one in wrong), fault)
+        yield not fault, fault or "all that is there"
+
+
+def _names_a_shape(text: str) -> bool:
+    """Whether what a tally counts or comes to has a shape: no step before has said the shapes, so the picture is looked at for it."""
+    names = [name for _, name in _COUNT.findall(text)] + [match["name"] or "" for match in _END.finditer(text)]
+    return any(_group(name)[1] for name in names)
+
+
+def _one_by_one(things: Sequence[Thing], asked: Mapping[str, Any], told: Sequence[tally.Told], text: str) -> Iterator[Claim]:
+    """A tally of all things of the picture by their colours, in reading order (or, where colours tell them apart, in any): how many are in
+    the group that is counted, or which is the first or last of it."""
+    pairs = _matched(things, told)
+    yield pairs is not None, "all things, each once: " + ", ".join(thing["colour"] for thing in in_order(things))
+    counted = next(((int(number), _group(name)) for number, name in _COUNT.findall(text) if any(_group(name))), None)
+    ends = _END.search(text)
+    if pairs is None:
+        return
+    if counted:
+        if counted[1] not in [list(group) for group in asked.get("groups", [])]:
+            yield False, f"asked is not how many are {is_a(counted[1])}"
+        fault = next(tally.faults(told, {"yes"}, counted[0]), None)
+        yield fault is None, fault or f"it counts {counted[0]}"
+        for thing, one in pairs:
+            inside = thing in members(things, counted[1])
+            yield one.word == ("yes" if inside else "no"), f"the {label(thing)} is {'' if inside else 'not '}{is_a(counted[1])}"
+    elif ends and asked.get("axis") and asked.get("groups"):
+        yield from _best_so_far(asked, pairs, ends)
+    else:
+        yield False, "it says not what is counted"
+
+
+def _matched(things: Sequence[Thing], told: Sequence[tally.Told]) -> list[tuple[Thing, tally.Told]] | None:
+    """Each thing told with the one that it is; None where it does not go through all of them, each once."""
+    left, pairs = in_order(things), []
+    for one in told:
+        thing = next((thing for thing in left if thing["colour"] == one.thing.split()[0]), None)
+        if thing is None:
+            return None
+        left.remove(thing)
+        pairs.append((thing, one))
+    return None if left else pairs
+
+
+def _best_so_far(asked: Mapping[str, Any], pairs: Sequence[tuple[Thing, tally.Told]], ends: re.Match[str]) -> Iterator[Claim]:
+    axis, (colour, shape), way = asked["axis"], asked["groups"][0], -1 if ends["word"] in SMALLEST.split("|") else 1
+    best, bearer = None, ""
+    for thing, one in pairs:
+        inside = colour in ("", thing["colour"]) and shape in ("", thing["shape"])
+        named = f"{thing['colour']} {thing[axis]}" if inside else thing["colour"]
+        yield one.thing == named, f"the {label(thing)} is {'' if inside else 'not '}{is_a((colour, shape))} and at {thing[axis]}"
+        better = inside and (best is None or way * (thing[axis] - best) > 0)
+        best, bearer = (thing[axis], label(thing)) if better else (best, bearer)
+        yield (one.word, one.so_far) == ("yes" if better else "no", best), f"after the {label(thing)} it is {best}"
+    yield (best, bearer) == (int(ends["n"]), ends["name"] or bearer), f"the {ends['word']} is {best}, that of the {bearer}"
+
+
 def _counted(things: Sequence[Thing], text: str) -> Iterator[Claim]:
     for number, name in _COUNT.findall(text):
+        if not any(_group(name)):
+            continue  # all things: `_all_seen`
         count = len(members(things, _group(name)))
         yield int(number) == count, f"there are {count} {noun(_group(name), count)}"
 

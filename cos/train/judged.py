@@ -10,6 +10,7 @@ from dataclasses import replace
 from cos import answers, problems, template
 from cos.chain import Chain, Problem, Step, StepLabels
 from cos.models.encode import Encoder, Turn
+from cos.problems import tally
 from cos.problems.as_read import as_read
 from cos.train.data import Example, written
 
@@ -73,9 +74,9 @@ def unseen_example(encoder: Encoder, problem: Problem, rng: random.Random, sampl
 
     `sampled`: chains that a policy drew for the problem, of which one is taken in half of the rows, judged by what it read itself.
     """
-    if sampled and rng.random() < 0.5:
-        chain = rng.choice(sampled)
-        problem = as_read(problem, chain)
+    chain = rng.choice(sampled) if sampled and rng.random() < 0.5 else None
+    if chain is not None and (read := as_read(problem, chain)) is not None:
+        problem = read
         right = reference(problem, rng)
         problem = replace(problem, answer=right.answer if right else None)
     else:
@@ -98,19 +99,91 @@ def reference(problem: Problem, rng: random.Random) -> Chain | None:
 
 
 def miscalculated(problem: Problem, right: Chain, rng: random.Random) -> Chain:
-    """Every other step of its work with a number or a comparison changed; an answer that was the changed number goes with it."""
+    """Every other step of its work with a number or a comparison of its result changed, or with another list of what it works on; an
+    answer that was the changed number goes with it."""
     steps, answer = list(right.steps), right.answer
     for at, step in enumerate(steps):
-        words = re.split(r"(\d+|\bmore\b|\bless\b)", step.thought)
-        places = range(1, len(words), 2)
-        if places and rng.random() < 0.5 and problems.check(problem, step).kind != "see":
-            place = places[-1] if rng.random() < 0.5 else rng.choice(places)
-            before = words[place]
-            words[place] = _TURNED.get(before) or str(max(0, int(before) + rng.choice((-10, -2, -1, -1, 1, 1, 2, 10))))
-            steps[at] = replace(step, thought="".join(words))
-            if at == len(steps) - 1 and answer == before:
-                answer = words[place]
+        if rng.random() < 0.5 and problems.check(problem, step).kind != "see":
+            if rng.random() < RELISTED and (thought := relisted(step.thought, rng)) != step.thought:
+                steps[at] = recounted(replace(step, thought=thought)) if rng.random() < 0.5 else replace(step, thought=thought)
+                continue
+            reflection, before, after = _miscounted(step.reflection, rng)
+            steps[at] = replace(step, reflection=reflection)
+            if at == len(steps) - 1 and before and answer == before:
+                answer = after
     return Chain(tuple(steps), answer)
+
+
+RELISTED = 0.4
+"""Share of the steps made wrong that list other things than they should: a policy's usual slips (docs/log.md)."""
+
+
+def relisted(text: str, rng: random.Random) -> str:
+    """A list ("This uses red 3, blue 15 and green 8.") with one of its things twice, left out, or with the number of another; a tally
+    (`cos.problems.tally`) with a slip; any other text as it is."""
+    if text.startswith(tally.OPENING):
+        return _mistold(text, rng)
+    found = re.fullmatch(r"(This uses )(.*)\.", text)
+    if not found:
+        return text
+    things = re.split(r", | and ", found[2])
+    one, other = rng.sample(range(len(things)), 2) if len(things) > 1 else (0, 0)
+    way = rng.choice(("twice", "twice", "number", "number", "left out"))
+    if one == other or (way == "left out" and len(things) == 2):
+        near = rng.choice((-3, -2, -1, -1, 1, 1, 2, 3))
+        changed = re.sub(r"\d+$", lambda number: str(abs(int(number[0]) + near)), things[one])
+        return text.replace(things[one], changed, 1)
+    if way == "twice":
+        things[one] = things[other]
+    elif way == "left out":
+        del things[one]
+    else:
+        number = re.search(r"\d+$", things[other])
+        things[one] = re.sub(r"\d+$", number[0], things[one]) if number else things[one]
+    return found[1] + ", ".join(things[:-1]) + (" and " if len(things) > 1 else "") + things[-1] + "."
+
+
+def _mistold(text: str, rng: random.Random) -> str:
+    """A count with one thing called what it is not, left out, with another number, or miscounted; it goes on from there. A tally that is no
+    count (of the first or last of some) stays as it is: that is read from the picture."""
+    told, _ = tally.read(text.lower())
+    before = [0, *(one.so_far or 0 for one in told or ())]
+    counted = {one.word for one, so_far in zip(told or (), before, strict=False) if one.so_far == so_far + 1}
+    if not told or any(tally.faults(told, counted)):
+        return text
+    at, way = rng.randrange(len(told)), rng.choice(("word", "word", "left out", "number", "off"))
+    one = told[at]
+    if way == "off":
+        told[at] = replace(one, so_far=abs((one.so_far or 0) + rng.choice((-1, 1))))
+        return tally.tell((one.thing, one.word, one.so_far) for one in told)
+    if way == "left out" and len(told) > 1:
+        del told[at]
+    elif way == "number" and re.search(r"\d$", one.thing):
+        told[at] = replace(one, thing=re.sub(r"\d+$", lambda n: str(abs(int(n[0]) + rng.choice((-2, -1, 1, 2)))), one.thing))
+    else:
+        told[at] = replace(one, word=tally.OTHER[one.word])
+        counted = counted or {told[at].word}  # where none counted, the opposite of what they are does
+    return tally.count(((one.thing, one.word) for one in told), next(iter(counted)) if counted else "")
+
+
+def recounted(step: Step) -> Step:
+    """A step that counts, with the number that its tally comes to now, right or wrong as that may be; any other step as it is."""
+    told, _ = tally.read(step.thought.lower())
+    if not told or not step.name.startswith("count"):
+        return step
+    return replace(step, reflection=re.sub(r"\d+", str(told[-1].so_far), step.reflection, count=1))
+
+
+def _miscounted(text: str, rng: random.Random) -> tuple[str, str, str]:
+    """The text with one number or comparison changed, as often as not the last, and that word before and after."""
+    words = re.split(r"(\d+|\bmore\b|\bless\b)", text)
+    places = range(1, len(words), 2)
+    if not places:
+        return text, "", ""
+    place = places[-1] if rng.random() < 0.5 else rng.choice(places)
+    before = words[place]
+    words[place] = _TURNED.get(before) or str(max(0, int(before) + rng.choice((-10, -2, -1, -1, 1, 1, 2, 10))))
+    return "".join(words), before, words[place]
 
 
 _TURNED = {"more": "less", "less": "more"}

@@ -17,6 +17,9 @@ def test_of_a_right_chain_every_step_stays_right(world: str) -> None:
     for index, problem in enumerate(problems.problems(f"{world}:train", 60, 3)):
         chain = problems.chain(problem, random.Random(index))
         seen = as_read(problem, chain)
+        if seen is None:
+            assert world == "scenes" and problem.kind not in ("relation", "further", "distance")
+            continue
         assert [problems.check(seen, step).label for step in chain.steps] == [1] * len(chain.steps)
         assert seen.answer is None and seen.question == problem.question
 
@@ -47,7 +50,7 @@ def test_a_misread_digit_and_the_places_beside_it() -> None:
 
 
 def test_of_a_scene_only_what_was_read_is_there_and_once() -> None:
-    problem = next(p for p in problems.problems("scenes:train", 60, 3) if p.truth["ask"]["kind"] == "count")
+    problem = next(p for p in problems.problems("scenes:train", 60, 3) if p.truth["ask"]["kind"] == "relation")
     words = ["A red circle is at 3, 4.", "The blue star is at 1, 2.", "A red circle is at 3, 4.", "An odd thing is here."]
     seen = as_read(problem, Chain(tuple(Step("find", thought, "") for thought in words), ""))
     assert [(t["colour"], t["shape"], t["x"], t["y"]) for t in seen.truth["content"]["things"]] == [

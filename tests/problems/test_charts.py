@@ -18,7 +18,7 @@ from cos.problems import charts
 from cos.problems.chart_pictures import COLOURS, bar_box, draw_style, plot_box, shade
 from cos.problems.world import SPLITS, generate
 
-STEPS = {1: (2, 3), 2: (3, 5), 3: (4, 8)}
+STEPS = {1: (2, 3), 2: (3, 6), 3: (4, 8)}
 BARS = [["red", 12], ["blue", 5], ["green", 9], ["pink", 20]]
 
 
@@ -72,7 +72,8 @@ def test_texts_are_short_and_numbers_small() -> None:
     words = set()
     for made in generate(charts, "train", 600, 6):
         for step in charts.chain(made, random.Random(0)).steps:
-            assert len(step.name.split()) <= 3 and len(step.thought.split()) <= 14 and len(step.reflection.split()) <= 14
+            most = 30 if step.name == "count" else 14  # a tally of up to six bars
+            assert len(step.name.split()) <= 3 and len(step.thought.split()) <= most and len(step.reflection.split()) <= 14
             words |= set(re.findall(r"\w+", f"{step.name} {step.thought} {step.reflection}".lower()))
     assert all(int(word) < 100 for word in words if word.isdigit())
     assert len([word for word in words if not word.isdigit()]) < 80
@@ -205,6 +206,10 @@ JUDGED = [
     ("2 bars are above 10.", "This uses none of them.", 0, "pink 20 is also above 10"),
     ("0 bars are above 20.", "This uses none of them.", 1, "0 bars are above 20"),
     ("12 + 12 = 24.", "This uses red 12 and red 12.", 0, "red is taken twice"),
+    ("The bars are red, blue, pink and green.", "There are 4 bars.", 1, "the bars are"),
+    ("The bars are red, blue and pink.", "There are 4 bars.", 0, "the bars are"),
+    ("The bars are red, red, blue, pink and green.", "There are 4 bars.", 0, "the bars are"),
+    ("The bars are red, blue, pink and green.", "There are 5 bars.", 0, "there are 4 bars, not 5"),
     ("It is red: the red bar reaches 12.", "", 1, "red is 12"),
     ("2 bars are above 10.", "This uses pink photograph and red 12.", None, "not all of it"),
     ("photograph bars are above 10.", "This uses red 12 and pink 20.", None, "not all of it"),
@@ -222,6 +227,13 @@ def test_verdicts_by_hand(thought: str, reflection: str, label: int | None, why:
         assert charts.check(problem(), Step("look", reflection, thought)).label == label
 
 
+def test_an_order_says_which_bars_it_is() -> None:
+    asked = problem({"kind": "order", "bars": ["red", "blue", "green"], "down": True})
+    for said, label in (("red, green, blue", 1), ("red, blue, green", 0), ("green, blue", 0), ("red, green, photograph", 0)):
+        step = Step("order", "This uses red 12, blue 5 and green 9.", f"12 > 9 > 5, that is {said}.")
+        assert charts.check(asked, step).label == label, said
+
+
 OF_THREE = [
     ("17 + 9 = 26.", "Red and blue make 17, green is 9.", 1, ""),
     ("18 + 9 = 27.", "Red and blue make 18, green is 9.", 0, "red and blue is 17, not 18"),
@@ -232,6 +244,9 @@ OF_THREE = [
     ("24 is more than 9.", "Red and red make 24, green is 9.", 0, "red is taken twice"),
     ("12 is the largest of 12, 5, 9.", "This uses red 12, blue 5 and green 9.", 1, ""),
     ("9 is the largest of 12, 5, 9.", "This uses red 12, blue 5 and green 9.", 0, "the largest of 12, 5, 9 is 12, not 9"),
+    ("The largest of 12, 5 and 9 is 12, that of red.", "This uses red 12, blue 5 and green 9.", 1, ""),
+    ("The largest of 12, 5 and 9 is 12, that of green.", "This uses red 12, blue 5 and green 9.", 0, "not that of green"),
+    ("The largest of 12, 5 and 9 is 12, that of circle.", "This uses red 12, blue 5 and green 9.", 0, "not that of circle"),
 ]
 
 

@@ -35,14 +35,18 @@ def problem(ask: dict, things: list = SCENE) -> Problem:
 def test_right_chains_are_right_and_reach_the_gold_answer(split):
     for p in generate(scenes, split, 900, seed=3):
         chain = scenes.chain(p, random.Random(p.id))
-        assert {1: (2, 3), 2: (3, 5), 3: (4, 8)}[p.level][0] <= len(chain.steps) <= {1: 3, 2: 5, 3: 8}[p.level]
+        assert 2 <= len(chain.steps) <= {1: 3, 2: 4, 3: 4}[p.level]
         assert chain.answer == p.answer
         for step in chain.steps:
             verdict = scenes.check(p, step)
             assert verdict.label == 1, (p.question, scenes.describe(p.truth), step, verdict)
-            assert verdict.kind == (
-                "see" if (step.name.startswith("find ") and " is at " in step.thought) or "no" in step.thought else "compute"
-            )
+            assert verdict.kind == ("see" if step.name == "look" or " is at " in step.thought or by_shape(p, step) else "compute")
+
+
+def by_shape(p: Problem, step: Step) -> bool:
+    """Whether the step says which things have a shape, or what shape something has: for that the picture must be looked at again."""
+    counts = step.name.startswith("count") and any(shape in step.name for shape in SHAPES)
+    return counts or (step.name.startswith("find") and p.kind in ("extreme", "spread", "odd"))
 
 
 def brute(p: Problem) -> str:
@@ -263,3 +267,19 @@ def test_mutated_right_chains_never_raise(p, data):
         )
         assert scenes.check(p, replace(step, thought=text[:cut] + put + text[cut:])).label in (0, 1, None)
     assert isinstance(scenes.corrupt(p, Chain(scenes.chain(p, random.Random(0)).steps, None), random.Random(1)), Chain)
+
+
+@pytest.mark.parametrize(
+    ("thought", "why"),
+    [
+        ("I see red at 4, 0, red at 3, 7 and blue at 6, 8.", "all that is there"),
+        ("I see red at 4, 0, red at 3, 7 and green at 6, 8.", "there is no green at 6, 8, or not so often"),
+        ("I see red at 4, 0 and red at 3, 7.", "blue at 6, 8 is left out"),
+        ("I see red at 4, 0, red at 4, 0, red at 3, 7 and blue at 6, 8.", "there is no red at 4, 0, or not so often"),
+        ("I see red at 4, 0, red at 3, 7, blue at 6, 8 and a cow.", "'a cow' can't be read"),
+        ("I see nothing.", " is left out"),
+    ],
+)
+def test_what_is_seen_is_all_that_is_there(thought: str, why: str) -> None:
+    verdict = scenes.check(problem(ADD), Step("look", thought, ""))
+    assert verdict.label == (why == "all that is there") and why in verdict.why and verdict.kind == "see"

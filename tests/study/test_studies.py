@@ -81,8 +81,8 @@ def test_a_pool_serves_every_study_that_needs_it(home: Work, monkeypatch: pytest
 
 
 def test_shift_measures_each_set_alone(home: Work) -> None:
-    result = shift.run(shift.Config(limit=9, n=2, **SCRIPTED), home)
-    found = evaluated(Asked("all:shift", 9, shift.METHODS, (2,), **SCRIPTED), home)
+    result = shift.run(shift.Config(limit=24, n=2, **SCRIPTED), home)
+    found = evaluated(Asked("all:shift", 24, shift.METHODS, (2,), **SCRIPTED), home)
     assert points(result)["step_beam", "all:shift"].value == np.mean(found.right("step_beam", 2))
     steps = [step for row in found.records for step in row["steps"] if step[2] == "answer"]
     assert points(result, 1)["answers", "all:shift"].value == auc([step[0] for step in steps], [step[1] for step in steps])

@@ -10,7 +10,7 @@ from cos.problems import chain, corrupt, problems
 from cos.protocols import Costs, Prompt
 from cos.template import pieces
 
-SETS = {"all:test": 9, "all:shift": 9, "all:validation": 6, "all:train": 9}
+SETS = {"all:test": 9, "all:shift": 24, "all:validation": 6, "all:train": 9}
 
 
 def world_policy(costs: Costs | None = None) -> ScriptedPolicy:

@@ -14,6 +14,7 @@ from cos import problems
 from cos.chain import Chain, Step
 from cos.models import embedded
 from cos.models.encode import Encoder
+from cos.problems.as_read import as_read
 from cos.problems.facts import facts
 from cos.problems.sums import sums
 from cos.train.data import IGNORE, Example, chain_ids
@@ -122,7 +123,7 @@ def test_a_miscalculated_chain_reads_all_right_and_often_works_wrong(world: str)
     for index, problem in enumerate(problems.problems(f"{world}:train", 80, 5)):
         right = problems.chain(problem, random.Random(index))
         slipped = miscalculated(problem, right, random.Random(index))
-        assert [step.reflection for step in slipped.steps] == [step.reflection for step in right.steps]
+        assert [step.name for step in slipped.steps] == [step.name for step in right.steps]
         for step, before in zip(slipped.steps, right.steps, strict=True):
             if problems.check(problem, before).kind == "see":
                 assert step == before
@@ -156,6 +157,8 @@ def test_a_policys_chain_without_its_picture_is_judged_by_what_it_read_itself(en
     for index, problem in enumerate(problems.problems(f"{world}:train", 30)):
         other = replace(problem, truth={**problem.truth, "content": _mirrored(problem.truth["content"])})
         misread = problems.chain(other, random.Random(index))
+        if as_read(problem, misread) is None:
+            continue  # of a scene's groups the steps don't say which
         rows = [unseen_example(encoder, problem, random.Random(seed), [misread]) for seed in range(12)]
         said = [row for row in rows if _text(encoder, row).endswith(_text(encoder, misread))]
         assert said and all(label == 1 for row in said for _, label in row.tags), problem.question
