@@ -20,6 +20,7 @@ from cos.errors import UserError
 from cos.models.hub import NOTES
 from cos.models.vlm import VLM
 from cos.runs import Run
+from cos.train import arithmetic
 from cos.train.checkpoints import resume, save, take_weights
 from cos.train.processes import processes
 from cos.train.report import Report, peak_bytes, write_card
@@ -56,6 +57,7 @@ class Schedule:
     """The learning rate at the end, as a share of its peak."""
     save_every: int = 200
     bf16: bool = True
+    """Whether most of the arithmetic is in bfloat16, where the device is fast at it (`cos.train.arithmetic`)."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """muon (Jordan et al. 2024, scaled as in arXiv 2502.16982 so that AdamW's rates serve): hidden matrices move along orthogonalised
     momentum, all else by AdamW. For a model that starts from nothing, where it learns in 0.7 times the steps (docs/log.md)."""
@@ -107,7 +109,7 @@ def train(
             for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = schedule.rate(step)
             parts = [batch(step * schedule.accumulate + part) for part in range(schedule.accumulate)]
-            numbers = _learn(task, schedule, optimizers, parts)
+            numbers = _learn(task, schedule, optimizers, parts, vlm.device.type)
             averages = {key: numbers[key] if key not in averages else 0.95 * averages[key] + 0.05 * numbers[key] for key in numbers}
             log.step(step + 1, averages, sum(part.tokens for part in parts))
             if (step + 1) % schedule.save_every == 0 and step + 1 < schedule.steps:
@@ -135,7 +137,7 @@ class _Task(torch.nn.Module):
         self._vlm, self._loss, self._bf16 = vlm, loss, bf16
 
     def forward(self, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
-        with torch.autocast(self._vlm.device.type, torch.bfloat16, enabled=self._bf16):
+        with arithmetic.autocast(self._vlm.device, self._bf16):
             return self._loss(self._vlm, batch)
 
 
@@ -174,7 +176,9 @@ class _Log:
             self._tracker.finish()
 
 
-def _learn(task: Any, schedule: Schedule, optimizers: Sequence[torch.optim.Optimizer], parts: Sequence[Any]) -> dict[str, float]:
+def _learn(
+    task: Any, schedule: Schedule, optimizers: Sequence[torch.optim.Optimizer], parts: Sequence[Any], device: str
+) -> dict[str, float]:
     """One step of the optimizers on the mean gradient of `parts`; the means of the loss's numbers."""
     here = processes()
     seen: list[dict[str, float]] = []
@@ -187,7 +191,7 @@ def _learn(task: Any, schedule: Schedule, optimizers: Sequence[torch.optim.Optim
         seen.append(numbers)
     here.clip(task, schedule.clip)
     for optimizer in optimizers:
-        optimizer.step()
+        arithmetic.step(optimizer, device)
         optimizer.zero_grad(set_to_none=True)
     return here.mean({key: sum(numbers[key] for numbers in seen) / len(seen) for key in seen[0]})
 

@@ -11,6 +11,7 @@ import torch
 from cos.models.vlm import VLM
 from cos.runs import Run
 from cos.store import Log, read
+from cos.train import arithmetic
 from cos.train.loop import Schedule, fast_attention
 from cos.train.pairs import Pair, Pairs
 from cos.train.processes import processes
@@ -43,7 +44,7 @@ def references(
     what was measured.
     """
     here, size = processes(), max(1, schedule.batch // processes().count)
-    weights = fingerprint(vlm) + (b"bf16" if schedule.bf16 else b"fp32")
+    weights = fingerprint(vlm) + (b"bf16" if schedule.bf16 and arithmetic.fast(vlm.device.type) else b"fp32")
     keys = [_key(weights, pair, batch([pair])) for pair in pairs]
     order = sorted(range(here.rank, len(pairs), here.count), key=lambda index: pairs[index].tokens)
     vlm.model.eval()
@@ -52,7 +53,7 @@ def references(
         left = [index for index in order if keys[index] not in known]
         for start in range(0, len(left), size):
             block = left[start : start + size]
-            with torch.autocast(vlm.device.type, torch.bfloat16, enabled=schedule.bf16):
+            with arithmetic.autocast(vlm.device, schedule.bf16):
                 found = measure(vlm, batch([pairs[index] for index in block])).tolist()
             log.add(*({"key": keys[i], "chosen": pair[0], "rejected": pair[1]} for i, pair in zip(block, found, strict=True)))
     here.wait()

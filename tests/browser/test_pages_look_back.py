@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from cos.problems.records import read_labelled
+from workbench.recordings import recordings
+from workbench.votes import task_of
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
@@ -23,7 +25,8 @@ def press_on(page: Page, row: int, key: str) -> None:
 
 
 def test_labels_by_the_keyboard_are_in_the_file(open_page: Open, tmp_path: Path) -> None:
-    page = open_page(path="/label?trace=09-fooled")
+    long = next(name for name, one in recordings().items() if len(task_of(one.trace, None, "", name).chains[0].chain.steps) > 3)
+    page = open_page(path=f"/label?trace={long}")
     expect(page.locator(".votes li").nth(2)).to_be_visible()
     assert page.locator(".views").count() == 0 and page.locator(".votes .reward").count() == 0, "nothing is told before the vote"
     press_on(page, 0, "r")
