@@ -1,7 +1,8 @@
 """What a training costs: tokens and FLOPs of a row, and the memory of a device, as `cos.train` does it. No torch.
 
 FLOPs a parameter and token: forward 2, backward 4, of which half is for the gradients of weights, which adapters do not need. Weights are
-held in float32 and learn by AdamW; arithmetic is bfloat16 by autocast (as on GPUs; `cos.train.arithmetic`); nothing is computed twice (no gradient checkpointing).
+held in float32 and learn by AdamW; arithmetic is bfloat16 by autocast, as on a GPU; nothing is computed twice (no gradient
+checkpointing).
 """
 
 from __future__ import annotations
