@@ -74,6 +74,8 @@ class Config:
     """Whether a file's tags without a label are drawn to 0.5, as the released loss does; else they are masked."""
     worlds: dict[str, int] = field(default_factory=lambda: {"all:train": 33_000, "refusals:train": 3_000})
     """Set and split -> number of problems; read where `data` is empty."""
+    repeat: dict[str, int] = field(default_factory=dict)
+    """World and kind of question -> how many times its problems count in an epoch (`cos.train.sft.Config`)."""
     pool: str = ""
     mix: Mix = field(default_factory=Mix)
     look: str | None = None
@@ -200,8 +202,9 @@ def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]
         settings["labels"] = balance(rows)
         if processes().rank == 0:
             sys.stderr.write(f"labels: {', '.join(f'{count} {kind}' for kind, count in settings['labels'].items())}\n")
+    source = None if config.data else _from_worlds(vlm, config)  # before there is a folder: it may find a mistake in the recipe
     folder, plan = start(config.out, settings, config.seed), config.schedule
-    example, pictures, count = _from_rows(vlm, config, rows) if config.data else _from_worlds(vlm, config)
+    example, pictures, count = source or _from_rows(vlm, config, rows)
     if config.siblings:
         batch = siblings.batches(rows, example, pictures, vlm.encoder.pad_id, config.seed, plan)
     else:
@@ -210,7 +213,7 @@ def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]
 
 
 def _from_worlds(vlm: VLM, config: Config) -> Source:
-    drawn = drawn_problems(config.worlds, config.seed)
+    drawn = drawn_problems(config.worlds, config.seed, config.repeat)
     pool = read_pool(config.pool) if config.pool else {}
 
     def example(index: int) -> Example:

@@ -7,7 +7,7 @@ pictures from scratch learns to see first: with `look` above 0 that share of the
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from cos import problems
 from cos.chain import Problem
+from cos.errors import UserError
 from cos.models.encode import Turn
 from cos.models.vlm import LOOK, VLM
 from cos.problems.facts import facts
@@ -36,6 +37,9 @@ class Config:
     images: str = "."
     worlds: dict[str, int] = field(default_factory=lambda: {"all:train": 22_000, "refusals:train": 2_000})
     """Set and split -> number of problems; read where `data` is empty. `all` and a world of its own are the same problems twice."""
+    repeat: dict[str, int] = field(default_factory=dict)
+    """World and kind of question ("charts count") -> how many times its problems count in an epoch, each time with a chain of its own, as
+    `repeat_time` of the released meta file does for a data set (1 where nothing is said; worlds only)."""
     look: float = 0.0
     """Share of the worlds' examples that ask for a description of the picture instead of a chain."""
     drills: float = 0.0
@@ -85,9 +89,23 @@ def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]
     return train(vlm, plan, start(config.out, asdict(config), config.seed), batch, loss, config.weights, report)
 
 
-def drawn_problems(worlds: dict[str, int], seed: int) -> list[Problem]:
-    """The problems of several sets, one after the other."""
-    return [problem for spec, count in worlds.items() for problem in problems.problems(spec, count, seed)]
+def drawn_problems(worlds: dict[str, int], seed: int, repeat: Mapping[str, int] = {}) -> list[Problem]:
+    """The problems of several sets, one after the other; those of a kind in `repeat` ("charts count") as many times as it says.
+
+    Raises UserError for a kind that no problem is of, and for a count below 1.
+    """
+    drawn = [problem for spec, count in worlds.items() for problem in problems.problems(spec, count, seed)]
+    kinds = sorted({_kind(problem) for problem in drawn})
+    for kind, times in repeat.items():
+        if kind not in kinds:
+            raise UserError(f"repeat: no problem is of the kind {kind!r}; there are {', '.join(kinds)}")
+        if times < 1:
+            raise UserError(f"repeat: {kind} is {times}; 1 or more is needed")
+    return [problem for problem in drawn for _ in range(repeat.get(_kind(problem), 1))]
+
+
+def _kind(problem: Problem) -> str:
+    return f"{problem.world} {problem.kind}"
 
 
 Source = tuple[Callable[[int], Example], Pictures, int]
@@ -95,7 +113,7 @@ Source = tuple[Callable[[int], Example], Pictures, int]
 
 
 def _from_worlds(vlm: VLM, config: Config) -> Source:
-    drawn = drawn_problems(config.worlds, config.seed)
+    drawn = drawn_problems(config.worlds, config.seed, config.repeat)
 
     def example(index: int) -> Example:
         return world_example(vlm, drawn[index % len(drawn)], index, len(drawn), config)

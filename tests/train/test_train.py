@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,24 @@ def test_a_blind_lesson_shows_no_picture_and_points_at_nothing(tmp_path: Path) -
     assert seen[0][0] > 0 and seen[0][1] == 0 and 0 < seen[1][1] <= seen[1][0] and seen[2][:2] == (0, 0)
     assert seen[2][2] < seen[0][2]  # what can't be seen is not asked for
     prm.run(vlm, replace(config, blind=True))
+
+
+def test_kinds_of_questions_count_as_often_as_asked() -> None:
+    once = drawn_problems({"charts:train": 40, "refusals:train": 2}, 0)
+    often = drawn_problems({"charts:train": 40, "refusals:train": 2}, 0, {"charts count": 3})
+    counts = Counter(problem.id for problem in often)
+    assert [problem.id for problem in once] == list(counts)  # none lost, in the same order
+    assert {counts[problem.id] for problem in once if problem.kind == "count"} == {3}
+    assert {counts[problem.id] for problem in once if problem.kind != "count"} == {1}
+
+
+@pytest.mark.parametrize(("repeat", "says"), [({"charts counts": 2}, "charts count, "), ({"charts count": 0}, "1 or more")])
+@pytest.mark.parametrize("training", [sft, prm])
+def test_a_kind_that_there_is_not_or_a_count_of_none_is_named(tmp_path: Path, training: Any, repeat: dict[str, int], says: str) -> None:
+    config = training.Config(str(tmp_path / "run"), worlds={"charts:train": 40}, repeat=repeat, schedule=schedule(1))
+    with pytest.raises(UserError, match=says):
+        training.run(fresh(), config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_sft_and_prm_two_steps_from_files(rows: Path) -> None:
