@@ -25,10 +25,11 @@ $cos train sft --config recipes/embedded_policy_work.yaml
 $cos train sft --config recipes/embedded_policy_look.yaml
 .venv/bin/python tools/smaller_eyes.py runs/policy_look/model runs/policy_eyes 48
 $cos train sft --config recipes/embedded_policy_eyes.yaml
-$cos sample --set all:train --limit 16000 --n 2 --seed 71 --policy runs/policy_last/model --out runs/pool_last
+$cos sample --set all:train --limit 16000 --n 2 --seed 71 --policy runs/policy_small/model --out runs/pool_last
 $cos train prm --config recipes/embedded_reward_9.yaml
-$cos sample --set all:train --limit 24000 --n 2 --seed 73 --policy runs/policy_last/model --out runs/pool_fresh
+$cos sample --set all:train --limit 24000 --n 2 --seed 73 --policy runs/policy_small/model --out runs/pool_fresh
 $cos train prm --config recipes/embedded_reward_10.yaml
+$cos train sft --config recipes/embedded_policy_lists.yaml
 
 for role in policy_last reward_last; do
     place="cos/assets/${role%_last}"
