@@ -1,4 +1,4 @@
-"""The tools that change a model's shape: added layers change nothing at first, smaller eyes keep their weights."""
+"""The tools that change a model: added layers change nothing at first, smaller eyes keep their weights, a mean lies half way."""
 
 from __future__ import annotations
 
@@ -70,3 +70,27 @@ def test_smaller_eyes_of_no_whole_number_of_tokens_are_one_line(tmp_path: Path, 
     with pytest.raises(SystemExit, match="50 pixels are no whole number of tokens of 16 pixels"):
         _tool("smaller_eyes").main()
     assert not (tmp_path / "after").exists()
+
+
+def test_the_mean_of_two_models_lies_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = embedded.new("policy"), embedded.new("policy")
+    with torch.no_grad():
+        for number, weight in enumerate(other.model.parameters()):
+            weight.add_(0.01 * (number + 1))
+    one.save(tmp_path / "one")
+    other.save(tmp_path / "other")
+    monkeypatch.setattr("sys.argv", ["average_models", *(str(tmp_path / name) for name in ("one", "other", "mean"))])
+    _tool("average_models").main()
+    mean = load(str(tmp_path / "mean")).model.state_dict()
+    for name, weight in one.model.state_dict().items():
+        assert torch.allclose(mean[name], (weight + other.model.state_dict()[name]) / 2, atol=1e-6), name
+    assert not torch.equal(mean["lm_head.weight"], one.model.state_dict()["lm_head.weight"])
+
+
+def test_models_of_two_shapes_have_no_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for role in ("policy", "reward"):
+        embedded.new(role).save(tmp_path / role)
+    monkeypatch.setattr("sys.argv", ["average_models", *(str(tmp_path / name) for name in ("policy", "reward", "mean"))])
+    with pytest.raises(SystemExit, match="different shapes"):
+        _tool("average_models").main()
+    assert not (tmp_path / "mean").exists()

@@ -30,6 +30,9 @@ $cos train prm --config recipes/embedded_reward_9.yaml
 $cos sample --set all:train --limit 24000 --n 2 --seed 73 --policy runs/policy_small/model --out runs/pool_fresh
 $cos train prm --config recipes/embedded_reward_10.yaml
 $cos train sft --config recipes/embedded_policy_lists.yaml
+$cos sample --set all:train --limit 18000 --n 2 --seed 97 --policy runs/policy_last/model --out runs/pool_lists
+$cos train prm --config recipes/embedded_reward_11.yaml
+.venv/bin/python tools/average_models.py runs/reward_10/model runs/reward_11/model runs/reward_last/model
 
 for role in policy_last reward_last; do
     place="cos/assets/${role%_last}"
