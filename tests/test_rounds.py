@@ -29,7 +29,7 @@ from cos.train.loop import Schedule
 def config(out: Path, **more: Any) -> Config:
     """Two rounds on a few problems, with the truth as the reward."""
     plan = Schedule(steps=2, batch=2, learning_rate=1e-3, bf16=False)
-    few: dict[str, Any] = {"worlds": {"charts:train": 2}, "validation": {"all:validation": 3}, "sampling": Sampling(n=4)}
+    few: dict[str, Any] = {"worlds": {"scenes:train": 2}, "validation": {"all:validation": 3}, "sampling": Sampling(n=4)}
     return Config(str(out), reward="oracle", rounds=2, schedule=plan, **few | more)
 
 
