@@ -1,8 +1,9 @@
-"""The mean of two models' weights: what a leg of training learned, at half its noise (model soups, arXiv 2203.05482).
+"""The mean of two models' weights: between what it was and what a leg of training made of it (model soups, arXiv 2203.05482).
 
 python tools/average_models.py runs/reward_10/model runs/reward_11/model runs/reward_last/model
 
-For a model and the same one trained on: two that began apart have nothing between them (docs/log.md, "lists until they err at random").
+For a model and the same one trained on; the paper averages models that were fine-tuned from one. What it gave is in docs/log.md, "lists
+until they err at random".
 """
 
 from __future__ import annotations
