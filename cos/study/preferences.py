@@ -7,14 +7,16 @@ points) come from single runs, and because it finds that outcomes lengthen chain
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cos import rounds
 from cos.chain import Preference, Sample
+from cos.errors import UserError
 from cos.loading import fingerprint
 from cos.metrics import pass_at_n
 from cos.prefer import OUTCOME, Pairing
@@ -24,6 +26,7 @@ from cos.sample import Sampling
 from cos.store import read
 from cos.study.results import Difference, Panel, Point, Result, between, panel, seeded
 from cos.study.work import Cost, Study, Work
+from cos.train import dpo
 from cos.train.loop import Schedule
 
 Floats = NDArray[np.float64]
@@ -31,20 +34,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Arm:
-    """What pairs are made by: an aggregator, and the reward it reads (None: the study's)."""
+    """What pairs are made by: an aggregator, and the reward it reads (None: the study's; outcomes are the truth's whatever the reward)."""
 
     aggregator: str
     reward: str | None = None
 
 
 ARMS = {
-    "outcome": Arm(OUTCOME),
+    "outcome": Arm(OUTCOME, "oracle"),
     "answer alone": Arm("answer"),
     "steps and answer": Arm("cos"),
     "steps and answer, by the truth": Arm("cos", "oracle"),
 }
 """The paper's three, and a fourth that says what step rewards could give were the reward model never wrong."""
 BASE = "before"
+OURS = "steps and answer"
+VERSUS = ((OURS, "outcome"), (OURS, "answer alone"), (f"{OURS}, by the truth", "outcome"))
+"""The arms that are compared with each other."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,15 @@ class Config:
     n: int = 16
     threshold: float = 0.2
     rounds: int = 3
+    begin: Literal["sft", "previous"] = "sft"
+    reference: Literal["sft", "previous"] = "sft"
+    """Where each round's training begins, and what it stays near (`cos.rounds.Config`)."""
+    arms: tuple[str, ...] = tuple(ARMS)
     steps: int = 60
     batch: int = 32
     learning_rate: float = 1.5e-4
+    beta: float = dpo.Config.beta
+    chosen_nll: float = dpo.Config.chosen_nll
     validation: str = "all:validation"
     validation_limit: int = 150
     set: str = "all:test"
@@ -70,10 +82,17 @@ class Config:
     reward: str = "embedded"
     seeds: tuple[int, ...] = (0, 10, 20)
 
+    def __post_init__(self) -> None:
+        """Raises UserError for an arm that does not exist, and where there is none."""
+        if wrong := [arm for arm in self.arms if arm not in ARMS]:
+            raise UserError(f"no arm is called {wrong[0]!r}; there are {', '.join(ARMS)}")
+        if not self.arms:
+            raise UserError(f"arms: none is given; there are {', '.join(ARMS)}")
+
 
 def cost(config: Config) -> Cost:
     """Every arm with every seed: in each round a pool, a training and greedy chains."""
-    runs = len(ARMS) * len(config.seeds)
+    runs = len(config.arms) * len(config.seeds)
     chains = runs * config.rounds * (config.problems * config.n + config.validation_limit + config.limit)
     return Cost(config.problems + config.limit, chains + (runs + 1) * config.limit * config.drawn, runs * config.rounds * config.steps)
 
@@ -84,13 +103,12 @@ def compare(config: Config, work: Work) -> Result:
     right = {arm: [_each(config, own, work, _is_right) for own in by_round] for arm, by_round in models.items()}
     last = {arm: _each(config, by_round[-1], work, _shares, config.drawn) for arm, by_round in models.items()}
     panels = (
-        panel("greedy accuracy by round", "round", list(_by_round(right, work.seed))),
+        panel("greedy accuracy by round", "round", list(_by_round(config, right, work.seed))),
         panel("sampled chains after the last round", "learned from", _sampled_points(last, config.drawn, work.seed)),
     )
     ends = {arm: by_round[-1] for arm, by_round in right.items()}
-    differences = [between(arm, BASE, "greedy", ends[arm], ends[BASE], work.seed) for arm in ARMS]
-    other = [("steps and answer", arm) for arm in ("outcome", "answer alone")] + [("steps and answer, by the truth", "outcome")]
-    differences += [between(ours, theirs, "greedy", ends[ours], ends[theirs], work.seed) for ours, theirs in other]
+    tested = [(arm, BASE) for arm in config.arms] + [pair for pair in VERSUS if {*pair} <= {*config.arms}]
+    differences = [between(ours, theirs, "greedy", ends[ours], ends[theirs], work.seed) for ours, theirs in tested]
     return Result(panels, tuple(differences))
 
 
@@ -100,12 +118,12 @@ def lengths(config: Config, work: Work) -> Result:
     tokens = {arm: [_each(config, own, work, _tokens) for own in by_round] for arm, by_round in models.items()}
     steps = {arm: [_each(config, own, work, _steps) for own in by_round] for arm, by_round in models.items()}
     panels: tuple[Panel, ...] = (
-        panel("tokens of a greedy chain by round", "round", list(_by_round(tokens, work.seed)), percent=False),
-        panel("steps of a greedy chain by round", "round", list(_by_round(steps, work.seed)), percent=False),
+        panel("tokens of a greedy chain by round", "round", list(_by_round(config, tokens, work.seed)), percent=False),
+        panel("steps of a greedy chain by round", "round", list(_by_round(config, steps, work.seed)), percent=False),
         panel("steps that the chosen chain has more than the rejected one", "round", list(_pairs(config, work)), percent=False),
     )
     differences: list[Difference] = []
-    for arm in ARMS:
+    for arm in config.arms:
         for number in (1, config.rounds):
             mine = tokens[arm][number - 1]
             differences.append(between(arm, BASE, f"round {number}", mine, tokens[BASE][0], work.seed, unit="tokens"))
@@ -120,8 +138,9 @@ def _place(config: Config, arm: str, seed: int, work: Work) -> tuple[Path, round
     how = ARMS[arm]
     reward = how.reward or config.reward
     models = {"policy": fingerprint(config.policy, "policy"), "reward": fingerprint(reward, "reward")}
-    names = ("train", "problems", "n", "threshold", "rounds", "steps", "batch", "learning_rate", "validation", "validation_limit")
-    out = work.place("rounds", arm=arm, round_seed=seed, **models, **{name: getattr(config, name) for name in names})
+    elsewhere = ("arms", "set", "limit", "drawn", "policy", "reward", "seeds")  # of the test, or said already
+    settings = {name: value for name, value in asdict(config).items() if name not in elsewhere}
+    out = work.place("rounds", arm=arm, round_seed=seed, **models, **settings)
     schedule = Schedule(steps=config.steps, batch=config.batch, learning_rate=config.learning_rate)
     return out, rounds.Config(
         str(out),
@@ -129,7 +148,11 @@ def _place(config: Config, arm: str, seed: int, work: Work) -> tuple[Path, round
         worlds={config.train: config.problems},
         validation={config.validation: config.validation_limit},
         rounds=config.rounds,
+        begin=config.begin,
+        reference=config.reference,
         sampling=Sampling(n=config.n),
+        beta=config.beta,
+        chosen_nll=config.chosen_nll,
         pairing=Pairing(how.aggregator, threshold=config.threshold),
         schedule=schedule,
         seed=seed + work.seed,
@@ -139,7 +162,7 @@ def _place(config: Config, arm: str, seed: int, work: Work) -> tuple[Path, round
 def _models(config: Config, work: Work) -> dict[str, list[list[str]]]:
     """Arm -> round -> the models of all seeds; BASE has one round with one model. What is missing is trained."""
     found: dict[str, list[list[str]]] = {BASE: [[config.policy]]}
-    for arm in ARMS:
+    for arm in config.arms:
         own = []
         for seed in config.seeds:
             _, how = _place(config, arm, seed, work)
@@ -188,9 +211,9 @@ def _steps(own: Sequence[Sample]) -> float:
 # Points ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _by_round(values: dict[str, list[Floats]], seed: int) -> Iterator[Point]:
+def _by_round(config: Config, values: dict[str, list[Floats]], seed: int) -> Iterator[Point]:
     """Every arm from round 0, the policy that all begin with."""
-    for arm in ARMS:
+    for arm in config.arms:
         for number, table in enumerate([*values[BASE], *values[arm]]):
             yield seeded(arm, number, table, seed)
 
@@ -206,7 +229,7 @@ def _sampled_points(shares: dict[str, Floats], n: int, seed: int) -> list[Point]
 
 def _pairs(config: Config, work: Work) -> Iterator[Point]:
     """Of the pairs that each round learned from; all seeds together, over pairs."""
-    for arm in ARMS:
+    for arm in config.arms:
         for number in range(1, config.rounds + 1):
             more: list[float] = []
             for seed in config.seeds:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,9 @@ class Config:
     """Share of the worlds' examples that are reading drills instead (`cos.train.drills`)."""
     sums: float = 0.0
     """Share of the worlds' examples that are computing drills instead."""
+    hasty: float = 0.0
+    """Share of the worlds' chains that are cut to their last step and the answer. They say right things without having looked: what a
+    policy learns from teachers of whom some don't show their work, and what rewards may then prefer or not (docs/log.md)."""
     point_out: bool = False
     """Whether image tokens are trained too, to say what lies in their part of the picture (worlds only)."""
     weights: Weights = field(default_factory=Weights)
@@ -145,7 +148,9 @@ def world_example(vlm: VLM, problem: Problem, index: int, count: int, config: Co
     if sort < config.look:
         turns = [Turn("user", LOOK, image=True), Turn("assistant", problems.describe(problem))]
     else:
-        chain = chain_ids(vlm.encoder, problems.chain(problem, rng))
-        turns = [Turn("user", problem.question, image=True), Turn("assistant", chain)]
+        chain = problems.chain(problem, rng)
+        if config.hasty and rng.random() < config.hasty:
+            chain = replace(chain, steps=chain.steps[-1:])
+        turns = [Turn("user", problem.question, image=True), Turn("assistant", chain_ids(vlm.encoder, chain))]
     example = supervised(vlm.encoder, turns, (False, True), index % count, stand_in)
     return point_out(vlm.encoder, example, landmarks(problem), rng) if config.point_out else example

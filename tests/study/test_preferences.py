@@ -10,6 +10,7 @@ import pytest
 
 from cos import rounds
 from cos.chain import Chain, Preference, Sample, Step
+from cos.errors import UserError
 from cos.prefer import OUTCOME
 from cos.problems import problems
 from cos.store import write
@@ -57,9 +58,32 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
 def test_every_arm_learns_from_its_own_reward_with_every_seed(work: Work) -> None:
     preferences.compare(CONFIG, work)
     seen = [(config.pairing.aggregator, config.reward, config.seed) for _, config in ASKED]
-    arms = [("outcome", "scripted"), ("answer", "scripted"), ("cos", "scripted"), ("cos", "oracle")]
+    arms = [("outcome", "oracle"), ("answer", "scripted"), ("cos", "scripted"), ("cos", "oracle")]
     assert seen == [(*arm, seed) for arm in arms for seed in (0, 10)]
     assert len({config.out for _, config in ASKED}) == 8 and all(policy == "scripted" for policy, _ in ASKED)
+
+
+def test_some_arms_alone_take_the_rounds_of_all(work: Work) -> None:
+    preferences.compare(CONFIG, work)
+    before = {config.out for _, config in ASKED}
+    some = replace(CONFIG, arms=("steps and answer", "outcome"))
+    result = preferences.compare(some, work)
+    assert {config.out for _, config in ASKED} == before
+    assert {point.series for point in result.panels[0].points} == {*some.arms}
+    tested = [(row.ours, row.theirs) for row in result.differences]
+    assert tested == [("steps and answer", BASE), ("outcome", BASE), ("steps and answer", "outcome")]
+    with pytest.raises(UserError, match="no arm is called 'answer'; there are outcome, answer alone"):
+        replace(CONFIG, arms=("answer",))
+
+
+def test_what_a_round_is_trained_by_is_the_studys(work: Work) -> None:
+    preferences.compare(CONFIG, work)
+    assert {(one.begin, one.reference, one.beta, one.chosen_nll) for _, one in ASKED} == {("sft", "sft", 0.1, 1.0)}
+    places = {config.out for _, config in ASKED}
+    ASKED.clear()
+    preferences.compare(replace(CONFIG, begin="previous", reference="previous", beta=0.5, chosen_nll=5.0), work)
+    assert {(one.begin, one.reference, one.beta, one.chosen_nll) for _, one in ASKED} == {("previous", "previous", 0.5, 5.0)}
+    assert not places & {config.out for _, config in ASKED}  # other rounds, another folder
 
 
 def test_arms_are_compared_on_the_same_problems(work: Work) -> None:

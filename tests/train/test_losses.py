@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from cos import problems
 from cos.chain import Chain, Problem, Step, StepLabels
 from cos.models.encode import Turn
 from cos.models.vlm import VLM
-from cos.template import GOOD, TAG, parse_tagged, render
+from cos.template import GOOD, TAG, parse, parse_tagged, render
 from cos.train import judged, prm, sft
 from cos.train.data import IGNORE, Example, Pictures, collate
 
@@ -92,6 +93,17 @@ def test_the_sft_loss_is_that_of_transformers_with_shifted_labels(vlm: VLM, draw
     labels[:, 1:] = batch.targets[:, :-1]  # transformers shifts by itself
     theirs = vlm.model(input_ids=batch.ids, **batch.inputs, labels=labels).loss
     assert value.item() == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_hasty_chains_are_the_last_step_of_whole_ones(vlm: VLM, drawn: list[Problem]) -> None:
+    def chains(hasty: float) -> list[Chain]:
+        rows = [sft.world_example(vlm, problem, index, len(drawn), sft.Config("x", hasty=hasty)) for index, problem in enumerate(drawn)]
+        texts = [vlm.encoder.decode([target for target in row.targets if target != IGNORE]) for row in rows]
+        return [parse(text.partition("<|im_end|>")[0]) for text in texts]
+
+    whole, cut, some = chains(0.0), chains(1.0), chains(0.5)
+    assert cut == [replace(chain, steps=chain.steps[-1:]) for chain in whole] != whole
+    assert all(one in (long, short) for one, long, short in zip(some, whole, cut, strict=True)) and some not in (whole, cut)
 
 
 def test_padding_changes_nothing(vlm: VLM, drawn: list[Problem]) -> None:
