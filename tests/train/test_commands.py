@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from lessons import fresh, write_files
+from lessons import KINDS as TRAININGS
+from lessons import fresh, moved, weights, write_files
+from tiny_families import tiny_family
 
 from cos import rounds
 from cos.__main__ import _parse, main
@@ -35,6 +38,23 @@ def test_dpo_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (settings["beta"], settings["schedule"]["steps"]) == (0.3, 2)
     assert (settings["weights"]["lora_rank"], settings["weights"]["freeze_vision"]) == (2, True)
     assert load(found["model"]).encoder.knows_chains and "cos" in (tmp_path / "run/model/README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("family", ["embedded", "internvl", "llava_next", "qwen2_5_vl"])
+@pytest.mark.parametrize("kind", TRAININGS)
+def test_two_steps_on_every_shape_full_and_by_adapters(kind: str, family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = write_files(tmp_path)
+    (fresh() if family == "embedded" else tiny_family(family, gain=1.0)).save(tmp_path / "before")
+    before = weights(load(tmp_path / "before"))
+    words = ["train", kind, "--model", str(tmp_path / "before"), "--data", str(files / f"{kind}.jsonl"), "--images", str(files)]
+    for how, options in {"full": [], "adapters": ["--lora-rank", "2", "--freeze-vision"]}.items():
+        out = tmp_path / how
+        assert main([*words, *options, "--batch", "2", "--learning-rate", "0.01", "--max-steps", "2", "--json", "--out", str(out)]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["metrics"] and all(math.isfinite(value) for value in found["metrics"].values())
+        changed = moved(before, weights(load(found["model"])))
+        assert any("q_proj" in name for name in changed)
+        assert any("norm" in name for name in changed) == (how == "full")
 
 
 @pytest.mark.parametrize(

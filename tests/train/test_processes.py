@@ -65,7 +65,7 @@ def test_four_rows_at_once_or_one_by_one(kind: str, files: Path, tmp_path: Path)
 
 @pytest.mark.usefixtures("plain")
 def test_two_processes_learn_what_one_learns(files: Path, tmp_path: Path) -> None:
-    """Each training on three families, with adapters and without; a process may have text alone where the other has pictures."""
+    """Each training on four families, with adapters and without; a process may have text alone where the other has pictures."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ROOT / "recipes/accelerate/cpu.yaml")]
     script = [str(Path(__file__).parent / "two_processes.py"), str(files), str(tmp_path / "two")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -74,9 +74,9 @@ def test_two_processes_learn_what_one_learns(files: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr[-3000:]
     for out in two_processes.runs(files, tmp_path / "one"):
         near(out, tmp_path / "two" / out.name)
-    found = Run.open(tmp_path / "two/embedded-sft").last_checkpoint()
+    found = Run.open(tmp_path / "two/embedded-full-sft").last_checkpoint()
     assert found is not None and found[0] == 2
-    assert len(list((tmp_path / "two/embedded-dpo").glob("reference.*.jsonl"))) == 2
+    assert len(list((tmp_path / "two/embedded-full-dpo").glob("reference.*.jsonl"))) == 2
 
 
 @pytest.mark.parametrize(("count", "size", "steps"), [(100, 4, 1), (100, 2, 9), (23, 4, 40)])

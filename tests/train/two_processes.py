@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -18,18 +19,17 @@ from cos.train import loop
 from cos.train.loop import Schedule
 from cos.train.weights import Weights
 
-FAMILIES = {"embedded": Weights(), "llava_next": Weights(lora_rank=2, freeze_vision=True), "qwen2_5_vl": Weights()}
-"""What learns in each: all, or adapters."""
+FAMILIES = ("embedded", "internvl", "llava_next", "qwen2_5_vl")
+LEARNS = {"full": Weights(), "adapters": Weights(lora_rank=2, freeze_vision=True)}
 
 
 def runs(files: Path, home: Path) -> Iterator[Path]:
-    """Each training on each family, three steps of four rows."""
-    for family, weights in FAMILIES.items():
-        for kind in KINDS:
-            vlm = fresh() if family == "embedded" else tiny_family(family, gain=1.0)
-            out = home / f"{family}-{kind}"
-            train(kind, vlm, files, out, Schedule(steps=3, batch=4, learning_rate=0.02, save_every=2), weights=weights)
-            yield out
+    """Each training on each family, of all weights and of adapters, three steps of four rows."""
+    for family, how, kind in product(FAMILIES, LEARNS, KINDS):
+        vlm = fresh() if family == "embedded" else tiny_family(family, gain=1.0)
+        out = home / f"{family}-{how}-{kind}"
+        train(kind, vlm, files, out, Schedule(steps=3, batch=4, learning_rate=0.02, save_every=2), weights=LEARNS[how])
+        yield out
 
 
 if __name__ == "__main__":
