@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +53,19 @@ def test_every_truncation_reads_to_what_is_complete(chain: Chain, data: st.DataO
         assert all(wanted[i].startswith(part) for i, part in enumerate(parsed.open))
     with pytest.raises(template.TemplateError):
         template.parse(text[:cut])
+
+
+@given(chains, st.booleans(), st.data())
+def test_whole_steps_read_at_once_read_as_field_by_field(chain: Chain, tagged: bool, data: st.DataObject) -> None:
+    """Broken anywhere, with one piece of the form put in or some text left out, both ways say the same."""
+    tags = data.draw(st.lists(st.sampled_from([*template.TAG_TOKENS]), min_size=len(chain.steps) + 1, max_size=len(chain.steps) + 1))
+    text = template.render(chain, tags if tagged else None)
+    start, end = sorted(data.draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))))
+    other = data.draw(st.sampled_from(["", "<", "\n", *template.FORMAT_TOKENS, *template.TAG_TOKENS]))
+    for broken in (text, text[:end], text[:start] + other + text[end:], text[:start] + other + text[start:]):
+        with patch.object(template, "_PLAIN_STEP", re.compile("(?!)")):
+            slow = template.read(broken, tagged=tagged)
+        assert template.read(broken, tagged=tagged) == slow
 
 
 @given(chains)
