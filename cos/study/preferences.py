@@ -83,11 +83,11 @@ class Config:
     seeds: tuple[int, ...] = (0, 10, 20)
 
     def __post_init__(self) -> None:
-        """Raises UserError for an arm that does not exist, and where there is none."""
+        """Raises UserError for an arm that does not exist or is given twice, and where there is none."""
         if wrong := [arm for arm in self.arms if arm not in ARMS]:
             raise UserError(f"no arm is called {wrong[0]!r}; there are {', '.join(ARMS)}")
-        if not self.arms:
-            raise UserError(f"arms: none is given; there are {', '.join(ARMS)}")
+        if not self.arms or len({*self.arms}) < len(self.arms):
+            raise UserError(f"arms: {'one is given twice' if self.arms else 'none is given'}; there are {', '.join(ARMS)}")
 
 
 def cost(config: Config) -> Cost:

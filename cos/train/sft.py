@@ -55,6 +55,12 @@ class Config:
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=1000))
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises UserError for a share that is none."""
+        for name in ("look", "drills", "sums", "hasty"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name)}; a share between 0 and 1 is needed")
+
 
 def loss(vlm: VLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
     """Mean cross-entropy over the labelled positions of the batch, and the share of them predicted right."""

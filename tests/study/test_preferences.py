@@ -74,6 +74,9 @@ def test_some_arms_alone_take_the_rounds_of_all(work: Work) -> None:
     assert tested == [("steps and answer", BASE), ("outcome", BASE), ("steps and answer", "outcome")]
     with pytest.raises(UserError, match="no arm is called 'answer'; there are outcome, answer alone"):
         replace(CONFIG, arms=("answer",))
+    for arms, says in (((), "none is given"), (("outcome", "outcome"), "one is given twice")):
+        with pytest.raises(UserError, match=says):
+            replace(CONFIG, arms=arms)
 
 
 def test_what_a_round_is_trained_by_is_the_studys(work: Work) -> None:

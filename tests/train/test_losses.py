@@ -14,6 +14,7 @@ from tiny_models import LOOK, tiny
 
 from cos import problems
 from cos.chain import Chain, Problem, Step, StepLabels
+from cos.errors import UserError
 from cos.models.encode import Turn
 from cos.models.vlm import VLM
 from cos.template import GOOD, TAG, parse, parse_tagged, render
@@ -104,6 +105,8 @@ def test_hasty_chains_are_the_last_step_of_whole_ones(vlm: VLM, drawn: list[Prob
     whole, cut, some = chains(0.0), chains(1.0), chains(0.5)
     assert cut == [replace(chain, steps=chain.steps[-1:]) for chain in whole] != whole
     assert all(one in (long, short) for one, long, short in zip(some, whole, cut, strict=True)) and some not in (whole, cut)
+    with pytest.raises(UserError, match="hasty is 60; a share between 0 and 1"):
+        sft.Config("x", hasty=60)
 
 
 def test_padding_changes_nothing(vlm: VLM, drawn: list[Problem]) -> None:
