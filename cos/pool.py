@@ -61,7 +61,7 @@ def cost(trace: SearchTrace, method: str, n: int, policy: Costs, reward: Costs) 
     writing = drawn.seconds * _share(drawn.policy_prefill, written, drawn.policy_decode)
     scored = [node for node in trace.nodes if node.reward is not None]
     read = {node.id for leaf in trace.pool() if leaf.path[0] < n for node in trace.line(leaf)}
-    if method in UNREWARDED or not read:
+    if method in UNREWARDED or not read or not scored:  # not scored: the reward model failed on this problem
         flops, held = unwritten * policy.flops_per_token, unwritten * policy.kv_bytes_per_token
         kept = {"flops": drawn.flops - flops, "seconds": writing, "kv_peak_bytes": drawn.kv_peak_bytes - held}
         return replace(drawn, policy_decode=written, **kept)

@@ -74,6 +74,11 @@ def run(policy: str, config: Config, report: Report = Report(), say: Callable[[s
         raise UserError("train rounds samples and scores too, which is done in one process; take cos train dpo for the training alone")
     if config.rounds < 1:
         raise UserError(f"rounds is {config.rounds}; it must be 1 or more")
+    for name, sets in (("worlds", config.worlds), ("validation", config.validation)):
+        if min(sets.values(), default=0) < 1:
+            raise UserError(f"{name} is {sets}; at least one set is needed, and at least one problem of each")
+    if config.sampling.n < 2:
+        raise UserError(f"sampling: n is {config.sampling.n}; a pair needs two chains of a problem")
     models = {"policy": fingerprint(policy, "policy"), "reward": fingerprint(config.reward, "reward")}
     folder = Run.start(config.out, asdict(config) | models, config.seed).folder
     before = policy

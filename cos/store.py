@@ -13,6 +13,7 @@ The kinds and their fields are in `docs/formats.md`. Standard library only.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -108,7 +109,9 @@ class Log:
 
     def add(self, *rows: Mapping[str, Any]) -> None:
         """Append records; they are on the disk when this returns."""
-        self._file.write(b"".join(_record(self.kind, row) for row in rows))
+        left = memoryview(b"".join(_record(self.kind, row) for row in rows))
+        while left:  # a full disk takes a part, and says so at the next
+            left = left[self._file.write(left) :]
         _sync(self._file)
         self.done.update(row[self.key] for row in rows)
 
@@ -121,6 +124,12 @@ class Log:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def digest(path: str | Path) -> str:
+    """A short hash of a file's content, for the settings of a run that rests on it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def inside(root: str | Path, path: str | Path) -> Path:

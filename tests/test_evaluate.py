@@ -460,3 +460,14 @@ def test_survival_in_a_search_that_prunes_a_right_path() -> None:
     assert found[: first - 1] == [[1, 1]] * (first - 1)
     assert found[first - 1] == [1, 0]  # drawn, and pruned for its reward
     assert all(row == [0, 0] for row in found[first:])
+
+
+def test_a_problem_that_cannot_be_judged_fails_alone(tmp_path: Path) -> None:
+    def rule(prompt: Prompt, texts: tuple[str, ...]) -> float:
+        if prompt.question == PROBLEMS[1].question:
+            raise UserError("refused")
+        return 0.5
+
+    rows = evaluate(Plan(PROBLEMS[:3], ("vote", "best_of_n")), world_policy(), ScriptedScorer(rule), tmp_path / "r.jsonl")
+    judged = [row["methods"]["best_of_n"]["16"]["reward_calls"] for row in rows]
+    assert len(rows) == 3 and not judged[1] and judged[0] and judged[2]

@@ -248,3 +248,13 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: Captured, pool: Path) -> 
     for number, (asked, said) in enumerate(mistakes):
         assert main(["label", *map(str, asked), "--out", str(tmp_path / f"run-{number}")]) == 2
         assert said in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_pool_that_was_made_again_is_not_taken_for_the_one_before(tmp_path: Path, capsys: Captured, pool: Path) -> None:
+    words = ("label", pool, "--by", "truth", "--out", tmp_path / "a")
+    cos(capsys, *words)
+    rows = list(read(pool, "pool", Sample.from_json))
+    write(pool, "pool", [row.to_json() for row in [*rows, replace(rows[0], number=7)]])
+    assert cos(capsys, *words)["new"] == 1  # one that has grown is gone on with
+    write(pool, "pool", [row.to_json() for row in [replace(rows[0], chain=rows[1].chain), *rows[1:]]])
+    assert main([*map(str, words)]) == 2 and "was made again; name another folder" in capsys.readouterr().err

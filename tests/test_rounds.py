@@ -136,5 +136,9 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
         return str(caught.value)
 
     assert "rounds is 0" in said(lambda: Config(str(tmp_path / "a"), rounds=0))
+    assert "validation is {}; at least one set" in said(lambda: config(tmp_path / "a", validation={}))
+    assert "worlds is {'charts:train': 0}" in said(lambda: config(tmp_path / "a", worlds={"charts:train": 0}))
+    assert "a pair needs two chains" in said(lambda: config(tmp_path / "a", sampling=Sampling(n=1)))
+    assert "schedule: batch is 0" in said(lambda: config(tmp_path / "a", schedule=Schedule(steps=2, batch=0)))
     far = Pairing(threshold=2.0)
     assert "no two chains of a problem differ" in said(lambda: config(tmp_path / "b", pairing=far))

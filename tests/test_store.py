@@ -156,3 +156,22 @@ def test_a_path_is_below_the_root_or_refused(path: str) -> None:
         assert inside("/some/root", path).is_relative_to("/some/root")
     except UserError as error:
         assert "\0" not in str(error)
+
+
+def test_a_disk_that_takes_a_part_is_written_to_until_it_has_all(tmp_path: Path) -> None:
+    class Small:
+        """Takes seven bytes at a time, as a full disk may."""
+
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+        def write(self, data: Any) -> int:
+            return int(self.file.write(bytes(data)[:7]))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+    with Log(tmp_path / "log.jsonl", "thing", key="id") as log:
+        log._file = Small(log._file)
+        log.add({"id": "a"}, {"id": "b"})
+    assert list(read(tmp_path / "log.jsonl", "thing", same)) == [{"id": "a"}, {"id": "b"}]

@@ -88,7 +88,8 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Worlds:
-    """A set of worlds with truth; the chains are drawn from a policy, the same for the same seed, and labelled by the worlds' checkers."""
+    """A set of worlds with truth; the chains are drawn from a policy, the same for the same seed, and labelled by the worlds' checkers.
+    What is no chain at all stays among those drawn: it is a wrong answer."""
 
     name: str
     problems: Sequence[Problem]
@@ -106,7 +107,7 @@ class Worlds:
         for own in samples(self.policy, problems, worlds.draw, self.how, self.seed, block=max(1, len(problems))):
             problem = own[0].problem
             drawn = Counter(sample.chain for sample in own)
-            items = tuple(labelled(problem, chain, count) for chain, count in drawn.items() if chain.steps or chain.answer is not None)
+            items = tuple(labelled(problem, chain, count) for chain, count in drawn.items())
             found.append(Case(problem, worlds.draw(problem), items, edits(problem, self.seed)))
         return found
 

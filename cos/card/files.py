@@ -53,7 +53,7 @@ class LabelFile:
                 continue
             if problem.id not in found._items:
                 if limit is not None and len(found.problems) == limit:
-                    break
+                    continue
                 found.problems.append(problem)
             found._items.setdefault(problem.id, []).append(item)
         if not found.problems:

@@ -91,9 +91,9 @@ class _Block:
         return [None if image is None else Prompt(case.problem.question, image) for case, image in zip(self.cases, made, strict=True)]
 
     def _rewards(self, prompts: Sequence[Prompt | None], jobs: Sequence[tuple[int, Chain]]) -> list[Rewards | None]:
-        """For each job (number of the prompt, chain) one reward a piece; None where there is no prompt."""
+        """For each job (number of the prompt, chain) one reward a piece; None where there is no prompt, or no piece."""
         texts = [_pieces(self.cases[index].problem, chain) for index, chain in jobs]
-        asked = [at for at, (index, _) in enumerate(jobs) if prompts[index] is not None]
+        asked = [at for at, (index, _) in enumerate(jobs) if prompts[index] is not None and texts[at]]
         wanted = sorted({jobs[at][0] for at in asked})
         opened = self.scorer.open([prompt for index in wanted if (prompt := prompts[index]) is not None])
         roots = {index: one.handle for index, one in zip(wanted, opened, strict=True)}
@@ -135,12 +135,15 @@ def _record(case: Case, views: Sequence[tuple[Rewards, Rewards | None, Rewards |
         path: list[int] = []
         key: tuple[Any, ...] = ()
         for depth, (label, kind, part, rollouts) in enumerate(_parts(item)):
-            key = (*key, part)
+            key = (*key, part, label)  # a step that two chains share and that is labelled in two ways is two
             if key not in known:
                 known[key] = len(nodes)
                 rewards = {name: None if view is None else view[depth] for name, view in zip(VIEWS, seen, strict=True)}
                 size = sum(map(len, (part.name, part.thought, part.reflection))) if kind != "answer" else len(part)
                 nodes.append({"depth": depth + 1, "kind": kind, "label": label, "size": size, **rewards, "rollouts": rollouts})
+            elif rollouts:  # each chain has its own
+                drawn, right = nodes[known[key]]["rollouts"] or (0, 0)
+                nodes[known[key]]["rollouts"] = (drawn + rollouts[0], right + rollouts[1])
             path.append(known[key])
         chains.append({"path": path, "count": item.count, "reply": item.chain.answer, "right": item.right})
     problem = case.problem

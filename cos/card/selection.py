@@ -18,7 +18,7 @@ class _Pool:
     def __init__(self, record: Record) -> None:
         chains = [chain for chain in record["chains"] if chain["right"] is not None]
         self.size = sum(chain["count"] for chain in chains)
-        answered = [chain for chain in chains if chain["reply"] is not None] or chains
+        answered = [chain for chain in chains if chain["reply"] is not None] or [chain for chain in chains if chain["path"]]
         drawn = [chain for chain in answered for _ in range(chain["count"])]
         self.right = [float(chain["right"] >= 0.5) for chain in drawn]
         self.replies: list[str | None] = [chain["reply"] for chain in drawn]

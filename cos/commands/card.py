@@ -83,7 +83,7 @@ class Work:
 
         if min(args.limit, args.n) < 1:
             raise UserError("--limit and --n must be 1 or more")
-        self.args = args
+        self.args, self.chosen = args, chosen
         self._policy: Policy | None = None
         self.reward = fingerprint(args.reward, "reward")
         self.validation = self.source(chosen) if chosen else None
@@ -98,11 +98,13 @@ class Work:
         """Begin the run folder, or go on with it."""
         from cos.loading import fingerprint
         from cos.runs import Run
-        from cos.store import dump
+        from cos.store import digest, dump
 
         args = self.args
         models = {"policy": fingerprint(args.policy, "policy"), "reward": self.reward}
         config = {"set": what, "limit": args.limit, "n": args.n, **models, "validation": self.validation and self.validation.name}
+        if files := {str(name): digest(name) for name in (what, self.chosen) if name and Path(name).is_file()}:
+            config |= {"files": files, "images": args.images}
         name = f"card-{Path(what).stem.replace(':', '-')}-{hashlib.sha256(dump(config | {'seed': args.seed}).encode()).hexdigest()[:8]}"
         self.out = Path(args.out or f"runs/{name}")
         Run.start(self.out, config, args.seed)

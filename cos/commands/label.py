@@ -31,7 +31,7 @@ from cos.protocols import Policy
 from cos.rollouts import Rollouts, by_binary_search, by_rollouts
 from cos.sample import Picture
 from cos.scale import Chunks, Row, complete, cut
-from cos.store import Log, lines
+from cos.store import Log, digest, lines, read
 
 _Label = Callable[[Sequence[Sample]], list[Labelled]]
 _Source = tuple[dict[str, Any], Callable[[], _Label]]
@@ -102,10 +102,21 @@ def _label_blocks(args: argparse.Namespace, file: Path, progress: Progress) -> t
     from cos.runs import Run
 
     work = _Labelling(args)
-    ids, team = [sample.id for sample in read_samples(args.file)], work.team()
+    ids, chains, team = [], dict[str, set[int]](), work.team()
+    for sample in read_samples(args.file):
+        ids.append(sample.id)
+        chains.setdefault(sample.id, set()).add(_chain(sample))
     Run.start(args.out, {"by": args.by, "file": args.file, **work.source[0]}, args.seed)
     with Log(file, "labels", key="id") as log:
+        for one in read(file, "labels", Labelled.from_json):
+            if _chain(one) not in chains.get(one.id, {_chain(one)}):
+                raise UserError(f"{file}: {one.id} is another chain than in {args.file}, which was made again; name another folder")
         return len(ids), complete(work, cut(ids, args.block), log, team, progress)
+
+
+def _chain(one: Sample | Labelled) -> int:
+    """What is labelled, as a number: files hold hundreds of thousands."""
+    return hash((one.problem.question, one.problem.answer, one.chain))
 
 
 def _agree(args: argparse.Namespace, file: Path, progress: Progress) -> tuple[int, int]:
@@ -116,7 +127,8 @@ def _agree(args: argparse.Namespace, file: Path, progress: Progress) -> tuple[in
     if args.workers > 1 or args.ray:
         raise UserError("--by consensus compares two files, which needs no model: leave out --workers and --ray")
     total, new, others = sum(1 for _ in lines(args.file)), 0, {other.id: other for other in read_labelled(args.other)}
-    Run.start(args.out, {"by": args.by, "file": args.file, "with": args.other}, args.seed)
+    files = {name: digest(name) for name in (args.file, args.other)}
+    Run.start(args.out, {"by": args.by, "file": args.file, "with": args.other, "files": files}, args.seed)
     with Log(file, "labels", key="id") as log:
         for one in read_labelled(args.file):
             if one.id in others and one.id not in log.done:

@@ -97,7 +97,11 @@ def _config(args: argparse.Namespace, study: Any) -> Any:
         raise UserError(f"the study {args.name} takes no --{wrong}; its settings are {', '.join(sorted(names))} (in a recipe)")
     if given.get("limit", 1) < 1:
         raise UserError(f"--limit is {given['limit']}; it must be 1 or more")
-    return replace(config, **given)
+    config = replace(config, **given)
+    for one in fields(config):
+        if getattr(config, one.name) == ():
+            raise UserError(f"the study {args.name}: {one.name} is an empty list; at least one value is needed")
+    return config
 
 
 def _made() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from cos.errors import UserError
+from cos.errors import Away, UserError
 
 AT_ONCE = 64
 """Requests on their way at the same time: a quarter of what vLLM batches by default (`max_num_seqs`), as one may ask for several texts."""
@@ -37,6 +37,7 @@ KEPT = 10_000
 KEY = "COS_SERVER_KEY"
 """Environment variable with the server's key, where it asks for one (`vllm serve --api-key`)."""
 _AGAIN = {408, 409, 425, 429}
+_GONE = (httpx.ConnectError, httpx.ConnectTimeout)
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -137,16 +138,14 @@ class Server:
                         return read(reply.json())
                     if reply.status_code < 500 and reply.status_code not in _AGAIN:
                         raise Refused(f"{self.url}: the server refused a request to {path} ({reply.status_code}: {_message(reply)})")
-                    problem = f"status {reply.status_code}"
+                    problem, kind = f"status {reply.status_code}", UserError
                 except httpx.RequestError as caught:
-                    problem = _said(caught)
+                    problem, kind = _said(caught), Away if isinstance(caught, _GONE) else UserError
                 except (ValueError, LookupError, TypeError, AttributeError) as caught:
-                    problem = f"an answer that is not as the API has it ({type(caught).__name__}: {caught})"
+                    problem, kind = f"an answer that is not as the API has it ({type(caught).__name__}: {caught})", UserError
                 first = first or clock()
                 if clock() - first + wait > self.patience:
-                    raise UserError(
-                        f"{self.url}: the server has failed for {self.patience:.0f} seconds ({problem}); look after it, go on then"
-                    )
+                    raise kind(f"{self.url}: the server has failed for {self.patience:.0f} seconds ({problem}); look after it, go on then")
                 _log.info("%s %s: %s; again in %.1f s", self.url, path, problem, wait)
                 await asyncio.sleep(wait * (0.5 + random.random()))
                 wait = min(2 * wait, LONGEST_WAIT)

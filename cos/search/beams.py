@@ -85,7 +85,9 @@ def lookahead(trace: SearchTrace, settings: Settings) -> Asking:
     """
     beam, width = [trace.start], min(settings.width, settings.n)
     while beam:
+        before = {node.id: node.count for node in trace.nodes}  # among them what was drawn ahead, which takes no place in the beam
         children = alive((yield Expand(shares(beam, settings.n), 1, steps=settings.granularity)))
+        copies = {node.id: node.count - before.get(node.id, 0) for node in children}
         yield Score(children)
         tips = {node.id: node for node in going(children)}
         for _ in range(settings.lookahead if len(tips) > 1 else 0):
@@ -95,7 +97,7 @@ def lookahead(trace: SearchTrace, settings: Settings) -> Asking:
         scores = {id: path_score(trace, tip, settings.step_aggregator) for id, tip in tips.items()}
         own = path_scores(trace, going(children), settings.step_aggregator)
         what = f"{settings.step_aggregator} {settings.lookahead} ahead"
-        beam = yield from keep(trace, going(children), width, scores, what, draws=settings.n, second=own)
+        beam = yield from keep(trace, going(children), width, scores, what, draws=settings.n, second=own, copies=copies)
     yield from close(trace, "only looked ahead to")
     return choose(trace, settings.selector, settings.aggregator)
 

@@ -79,7 +79,9 @@ class _Tree:
         self.shut |= {child.id for child in children if child.status == "finished"}
         self._shut(node)
         if node.parent is not None:
-            yield Decide([(node, "kept", f"grown as number {len(self.children)}, mean {self.worth[node.id] / self.visits[node.id]:.3f}")])
+            yield Decide(
+                [(node, "kept", f"grown as number {len(self.children)}, mean {self.worth[node.id] / max(1, self.visits[node.id]):.3f}")]
+            )
         return children
 
     def _values(self, children: list[Node]) -> Generator[Request, list[Node], dict[int, float]]:

@@ -58,15 +58,21 @@ def keep(
     *,
     draws: int | None = None,
     second: Mapping[int, float] | None = None,
+    copies: Mapping[int, int] | None = None,
 ) -> Asks:
     """Keep the best `width` candidates, best first; a node that stands for several equal ones may come several times.
 
     Ties go to the better `second` score, then to the better newest reward; then each tied node gets a place in turn, in the order drawn.
     With `draws`, the reply is as many nodes to draw below: each place has an equal share, and those that tie (in both scores) with the last
-    one kept share the draws of its places among them all, copies too. `what` names the scores in the reasons.
+    one kept share the draws of its places among them all, copies too. `copies`: how many candidates each node stands for, where some of
+    its draws were none. `what` names the scores in the reasons.
     """
     rank_of = {node.id: (-scores[node.id], -second[node.id] if second else 0.0) for node in nodes}
-    order = [(*rank_of[node.id], -(node.reward or 0.0), copy, node.id) for node in nodes for copy in range(node.count)]
+    order = [
+        (*rank_of[node.id], -(node.reward or 0.0), copy, node.id)
+        for node in nodes
+        for copy in range((copies or {}).get(node.id, node.count))
+    ]
     ranked = [trace.nodes[id] for *_, id in sorted(order)]
     kept = ranked[:width]
     if kept and draws is not None:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from cos.errors import UserError
+from cos.errors import Away, UserError
 from cos.protocols import Draw, Policy, Prompt, Scorer
 from cos.search.asking import Settings
 from cos.search.growth import Growth, Search
@@ -205,6 +205,8 @@ class _Scheduler:
             for (growth, _), result in zip(pairs, results, strict=True):
                 into[growth].append(result)
             return
+        except Away:
+            raise
         except Exception as caught:
             problem = caught
         owners = list(dict.fromkeys(growth for growth, _ in pairs))
@@ -228,6 +230,8 @@ def _alone(growth: Growth) -> Iterator[None]:
 
 
 def _fail(growth: Growth, problem: Exception) -> None:
+    if isinstance(problem, Away):
+        raise problem
     if isinstance(problem, UserError):
         return growth.fail(str(problem))
     log.warning("search %d failed", growth.number, exc_info=problem)

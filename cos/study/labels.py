@@ -116,9 +116,9 @@ def sources(config: Config, work: Work) -> Labels:
         rolled = _rolled(config, pool, n, folder / f"rollouts-{n}.jsonl", work)
         found |= {f"roll-outs {n}, hard": rolled, f"roll-outs {n}, soft": [softened(one) for one in rolled]}
     for share in config.noise:
-        found[f"judge, {share:.0%} wrong"] = [noisy(one, share, work.seed) for one in found["truth"]]
+        found[f"judge, {100 * share:g}% wrong"] = [noisy(one, share, work.seed) for one in found["truth"]]
     middle = config.rollouts[len(config.rollouts) // 2]
-    pairs = zip(found[f"judge, {config.noise[-1]:.0%} wrong"], found[f"roll-outs {middle}, hard"], strict=True)
+    pairs = zip(found[f"judge, {100 * config.noise[-1]:g}% wrong"], found[f"roll-outs {middle}, hard"], strict=True)
     found["consensus of both"] = [agreed for one, other in pairs if (agreed := consensus(one, other))]
     return found
 
@@ -185,6 +185,7 @@ def _trained(config: Config, name: str, labels: Sequence[Labelled], seed: int, w
     start = config.start or config.policy
     how = {"steps": config.steps, "batch": config.batch, "learning_rate": config.learning_rate}
     made_of = {"labels": name, "chains": len(labels), "problems": config.problems, "start": fingerprint(start, "policy"), **how}
+    made_of |= {"per_problem": config.chains, "rollouts": config.rollouts, "noise": config.noise}  # what a consensus is of
     out = work.place("reward", train=config.train, training_seed=seed, policy=fingerprint(config.policy, "policy"), **made_of)
     if not (out / "model" / NOTES).is_file():
         file = out.with_name(f"{out.name}-labels.jsonl")

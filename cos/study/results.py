@@ -3,7 +3,8 @@
 panel("accuracy by N", "N", [share("vote", 16, rights), ...])
 corrected([paired("best_of_n", "vote", "N = 16", ours, theirs, seed)])
 
-Intervals are 95 %: Wilson's for a share of problems, else a bootstrap over problems, and over seeds too where there are several.
+Intervals are 95 %: Wilson's for a share of problems, else a bootstrap over problems; where there are several seeds, a t interval over both
+(`t_interval`).
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
-from cos.metrics import Interval, holm, mcnemar, paired_difference, wilson
+from cos.metrics import Interval, bootstrap_mean, holm, mcnemar, paired_difference, wilson
 
 Statistic = Callable[[NDArray[np.intp]], float]
 """A statistic of some problems, given their indices; NaN where it is not defined."""
 DRAWS = 2000
-"""Of a bootstrap over seeds and problems, as many as `metrics.bootstrap_mean` takes."""
+"""Of a bootstrap over two lots of problems, as many as `metrics.bootstrap_mean` takes."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,18 @@ def seeded(series: str, x: float | str, values: ArrayLike, seed: int = 0) -> Poi
 
 
 def statistic(series: str, x: float | str, count: int, runs: Sequence[Statistic], seed: int = 0, draws: int = 500) -> Point:
-    """The mean over `runs` (one a seed) of a statistic of `count` problems; the interval is over problems and runs, draws on which it is
-    not defined left out."""
+    """The mean over `runs` (one a seed) of a statistic of `count` problems. The interval is a bootstrap over problems, draws on which the
+    statistic is not defined left out; with several runs `t_interval`, the bootstrap being what problems would change."""
     rng = np.random.default_rng(seed)
 
-    def mean(which: NDArray[np.intp], index: NDArray[np.intp]) -> float:
-        return math.fsum(runs[one](index) for one in which) / len(which)
+    def mean(index: NDArray[np.intp]) -> float:
+        return math.fsum(run(index) for run in runs) / len(runs)
 
-    found = [mean(rng.integers(len(runs), size=len(runs)), rng.integers(count, size=count)) for _ in range(draws)]
-    low, high = np.quantile([value for value in found if not math.isnan(value)] or [math.nan], [0.025, 0.975])
-    return Point(series, x, mean(np.arange(len(runs)), np.arange(count)), float(low), float(high), count)
+    found = np.array([value for _ in range(draws) if not math.isnan(value := mean(rng.integers(count, size=count)))] or [math.nan])
+    if len(runs) == 1:
+        low, high = np.quantile(found, [0.025, 0.975])
+        return Point(series, x, mean(np.arange(count)), float(low), float(high), count)
+    return Point(series, x, *t_interval([run(np.arange(count)) for run in runs], float(found.var()), count), count)
 
 
 def panel(title: str, x: str, points: Sequence[Point], *, percent: bool = True, log: bool = False) -> Panel:
@@ -109,18 +113,26 @@ def panel(title: str, x: str, points: Sequence[Point], *, percent: bool = True, 
 
 
 def over_seeds(values: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Interval:
-    """Mean of `values` (seeds, problems), the problems the same in every seed; seeds and problems are both drawn anew, so that the interval
-    holds what another training and other problems would change. One row: problems alone. ValueError where there is nothing."""
+    """Mean of `values` (seeds, problems), the problems the same in every seed; the interval holds what another training and other problems
+    would change (`t_interval`). One row: a bootstrap over problems alone. ValueError where there is nothing."""
     table = _table(values)
-    if not table.size:
-        raise ValueError("no values to resample")
-    rng = np.random.default_rng(seed)
-    often = [
-        rng.multinomial(size, np.full(size, 1 / size), size=draws) for size in table.shape
-    ]  # how often each seed, each problem is drawn
-    means = ((often[0] @ table) * often[1]).sum(axis=1) / table.size
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(table.mean()), float(low), float(high))
+    if len(table) < 2:
+        return bootstrap_mean(table.ravel(), np.random.default_rng(seed), draws)
+    problems = table.mean(axis=0)
+    return t_interval(table.mean(axis=1), problems.var(ddof=1) / problems.size if problems.size > 1 else 0.0, problems.size)
+
+
+def t_interval(by_seed: ArrayLike, by_problems: float, problems: int) -> Interval:
+    """Mean of one value a seed, within t standard errors. Their square is the variance of the seeds' mean plus `by_problems`, that of the
+    same mean over other problems; the degrees of freedom are Welch's and Satterthwaite's. A bootstrap of three seeds is too narrow by far:
+    it knows no seed but these. What problem and seed do together is in both parts, so the interval errs on the wide side."""
+    means = np.asarray(by_seed, dtype=np.float64)
+    parts = np.array([means.var(ddof=1) / means.size, by_problems])
+    freedom = np.array([means.size - 1, max(1, problems - 1)])
+    if not parts.sum() > 0:  # all alike, or not defined
+        return Interval(float(means.mean()), *[float(means.mean() + parts.sum())] * 2)
+    half = stdtrit(parts.sum() ** 2 / (parts**2 / freedom).sum(), 0.975) * math.sqrt(parts.sum())
+    return Interval(float(means.mean()), float(means.mean() - half), float(means.mean() + half))
 
 
 def _table(values: ArrayLike) -> NDArray[np.float64]:

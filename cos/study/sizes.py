@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cos.errors import UserError
 from cos.loading import fingerprint, load_vlm
 from cos.models.hub import NOTES
 from cos.models.vlm import VLM
@@ -109,10 +110,10 @@ def _trained(config: Config, role: str, layers: int, seed: int, work: Work) -> s
 
 
 def shortened(vlm: VLM, layers: int) -> VLM:
-    """The model with the first `layers` of its language model's layers, changed in place. ValueError for more than it has, or none."""
+    """The model with the first `layers` of its language model's layers, changed in place. UserError for more than it has, or none."""
     language, config = vlm.model.model.language_model, vlm.model.config.text_config
     if not 1 <= layers <= len(language.layers):
-        raise ValueError(f"{layers} layers of {len(language.layers)}")
+        raise UserError(f"model {vlm.name}: {layers} layers are asked for; it has {len(language.layers)}")
     language.layers = language.layers[:layers]
     config.num_hidden_layers = layers
     if getattr(config, "layer_types", None):

@@ -88,7 +88,7 @@ def run(vlm: VLM, config: Config, reference: VLM | None = None, report: Report =
     """
     rows = read_rows(config.data, config.images, "dpo", vlm.encoder, vlm.longest)
     pictures = Pictures(vlm.encoder, lambda index: rows[index].picture)
-    folder, plan = start(config.out, asdict(config), config.seed), config.schedule
+    folder, plan = start(config.out, vlm, asdict(config), config.seed), config.schedule
     shared = share_rows(vlm)
 
     def example(index: int) -> Pair:

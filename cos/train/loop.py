@@ -20,11 +20,12 @@ from cos.errors import UserError
 from cos.models.hub import NOTES
 from cos.models.vlm import VLM
 from cos.runs import Run
+from cos.store import digest
 from cos.train import arithmetic
 from cos.train.checkpoints import resume, save, take_weights
 from cos.train.processes import processes
 from cos.train.report import Report, peak_bytes, write_card
-from cos.train.weights import Weights, choose
+from cos.train.weights import Weights, choose, fingerprint
 
 
 class Counted(Protocol):
@@ -62,6 +63,15 @@ class Schedule:
     """muon (Jordan et al. 2024, scaled as in arXiv 2502.16982 so that AdamW's rates serve): hidden matrices move along orthogonalised
     momentum, all else by AdamW. For a model that starts from nothing, where it learns in 0.7 times the steps (docs/log.md)."""
 
+    def __post_init__(self) -> None:
+        """Raises UserError for a number that no training can have."""
+        for name in ("steps", "batch", "accumulate", "save_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"schedule: {name} is {getattr(self, name)}; it must be 1 or more")
+        if not self.learning_rate >= 0 or not 0 <= self.warmup_ratio <= 1 or self.weight_decay < 0 or not self.clip > 0:
+            said = ", ".join(f"{name} {getattr(self, name)}" for name in ("learning_rate", "warmup_ratio", "weight_decay", "clip"))
+            raise UserError(f"schedule: {said}; rate and decay must be 0 or more, clip above 0, warmup_ratio from 0 to 1")
+
     def rate(self, step: int) -> float:
         """The learning rate of a step (from 0)."""
         warm = max(1, round(self.steps * self.warmup_ratio))
@@ -71,10 +81,12 @@ class Schedule:
         return self.learning_rate * (self.final_share + (1 - self.final_share) * turn)
 
 
-def start(out: str, config: Mapping[str, Any], seed: int) -> Run:
-    """The run in folder `out`, begun or gone on with; the first process writes it."""
+def start(out: str, vlm: VLM, config: Mapping[str, Any], seed: int) -> Run:
+    """The run in folder `out`, begun or gone on with; the first process writes it. Raises UserError where it was begun with other settings,
+    from another model or with other rows: its checkpoints would be taken for ones of this training."""
+    files = {name: digest(path) for name in ("data", "pool") if (path := config.get(name)) and Path(path).is_file()}
     with processes().first_before():
-        return Run.start(Path(out), config, seed)
+        return Run.start(Path(out), {**config, "model": fingerprint(vlm, torch.bfloat16).hex(), "files": files}, seed)
 
 
 def train(

@@ -203,7 +203,7 @@ def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]
         if processes().rank == 0:
             sys.stderr.write(f"labels: {', '.join(f'{count} {kind}' for kind, count in settings['labels'].items())}\n")
     source = None if config.data else _from_worlds(vlm, config)  # before there is a folder: it may find a mistake in the recipe
-    folder, plan = start(config.out, settings, config.seed), config.schedule
+    folder, plan = start(config.out, vlm, settings, config.seed), config.schedule
     example, pictures, count = source or _from_rows(vlm, config, rows)
     if config.siblings:
         batch = siblings.batches(rows, example, pictures, vlm.encoder.pad_id, config.seed, plan)

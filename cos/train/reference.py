@@ -15,18 +15,7 @@ from cos.train import arithmetic
 from cos.train.loop import Schedule, fast_attention
 from cos.train.pairs import Pair, Pairs
 from cos.train.processes import processes
-
-SAMPLED = 4096
-"""Numbers of each weight that a fingerprint reads: training moves nearly all of them, and 16 GB take minutes."""
-
-
-def fingerprint(vlm: VLM) -> bytes:
-    """Changes with the weights."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, weight in vlm.model.state_dict().items():
-        some = weight.flatten()[:: max(1, weight.numel() // SAMPLED)].float().cpu().contiguous()
-        digest.update(f"{name} {tuple(weight.shape)}".encode() + some.numpy().tobytes())
-    return digest.digest()
+from cos.train.weights import fingerprint
 
 
 @torch.no_grad()

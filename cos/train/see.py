@@ -90,7 +90,7 @@ def _image_tokens(vlm: VLM, lesson: Lesson) -> torch.Tensor:
 
 def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]:
     """Train `vlm` in place; its folder is `config.out`/model. Returns the last averages."""
-    folder = start(config.out, asdict(config), config.seed)
+    folder = start(config.out, vlm, asdict(config), config.seed)
     if not config.as_words:
         return train(vlm, config.schedule, folder, _lessons(vlm, config), loss, report=report)
     before = {name: parameter.requires_grad for name, parameter in vlm.model.named_parameters()}

@@ -95,7 +95,7 @@ def run(vlm: VLM, config: Config, report: Report = Report()) -> dict[str, float]
     example, pictures, count = _from_file(vlm, config) if config.data else _from_worlds(vlm, config)
     plan = config.schedule
     batch = batches(example, count, plan.batch, pictures, vlm.encoder.pad_id, config.seed, plan.accumulate)
-    return train(vlm, plan, start(config.out, asdict(config), config.seed), batch, loss, config.weights, report)
+    return train(vlm, plan, start(config.out, vlm, asdict(config), config.seed), batch, loss, config.weights, report)
 
 
 def drawn_problems(worlds: dict[str, int], seed: int, repeat: Mapping[str, int] = {}) -> list[Problem]:
@@ -104,6 +104,8 @@ def drawn_problems(worlds: dict[str, int], seed: int, repeat: Mapping[str, int] 
     Raises UserError for a kind that no problem is of, and for a count below 1.
     """
     drawn = [problem for spec, count in worlds.items() for problem in problems.problems(spec, count, seed)]
+    if not drawn:
+        raise UserError("worlds names no problems to learn from; write a set and a number, as in charts:train: 3000")
     kinds = sorted({_kind(problem) for problem in drawn})
     for kind, times in repeat.items():
         if kind not in kinds:

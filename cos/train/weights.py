@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from cos.template import FORMAT_TOKENS, TAG_TOKENS
 _TOWER = re.compile(r"(^|\.)(vision_tower|vision_model|visual)\.(?!merger)")
 """A vision tower as the native classes call it; what stands between it and the language model (Qwen's merger too) is no part of it."""
 
+SAMPLED = 4096
+"""Numbers of each weight that a fingerprint reads: training moves nearly all of them, and 16 GB take minutes."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -27,6 +31,20 @@ class Weights:
     lora_alpha: float = 32.0
     lora_targets: str = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
     """Names of the matrices that get adapters, with commas between."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a rank below 0."""
+        if self.lora_rank < 0:
+            raise UserError(f"weights: lora_rank is {self.lora_rank}; it must be 1 or more, or 0 for no adapters")
+
+
+def fingerprint(vlm: VLM, dtype: torch.dtype = torch.float32) -> bytes:
+    """Changes with the weights. With bfloat16 it is the same where they are loaded in that or in more."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, weight in vlm.model.state_dict().items():
+        some = weight.flatten()[:: max(1, weight.numel() // SAMPLED)].to(dtype).float().cpu().contiguous()
+        digest.update(f"{name} {tuple(weight.shape)}".encode() + some.numpy().tobytes())
+    return digest.digest()
 
 
 def choose(vlm: VLM, weights: Weights, seed: int) -> Callable[[], None]:

@@ -20,7 +20,7 @@ from cos.card.report import calibrate, report
 from cos.card.steps import best_thresholds, chains_of, rollouts_of, steps_of
 from cos.errors import UserError
 from cos.metrics import first_error_f1, macro_f1
-from cos.models.scripted import ScriptedScorer
+from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.problems import check, problems
 from cos.protocols import Scorer, ToScore
 from cos.rewards.calibrate import Calibration
@@ -255,3 +255,19 @@ def test_the_oracle_needs_worlds(known: Known, tmp_path: Path) -> None:
     some = Worlds("files", [type(known.problems[0])("x", "How many?")], known.policy(), Sampling(n=1), 0)
     with pytest.raises(UserError, match="the oracle knows"):
         judging.judge(some, None, tmp_path / "r.jsonl")
+
+
+def test_what_is_no_chain_is_a_wrong_answer(known: Known, tmp_path: Path) -> None:
+    """Three draws in four are no step at all: they stay in the denominators."""
+    script = known.policy().script
+
+    def junk(prompt: Any, texts: tuple[str, ...], rng: random.Random) -> str:
+        return "no step" if not texts and rng.random() < 0.75 else str(script(prompt, texts, rng))
+
+    drawn = Worlds("some", known.problems, ScriptedPolicy(junk), Sampling(n=8), 0)
+    records = judging.judge(drawn, known.scorer(known.seen), tmp_path / "records.jsonl")
+    right = [sum(chain["count"] for chain in record["chains"] if chain["right"]) for record in records]
+    found = report(records, None)["best_of_n"]
+    assert (found["questions"], found["n"]) == (len(known.problems), 8) and 0 < sum(right) < 4 * len(right)
+    assert found["pass_at_1"] == pytest.approx(sum(right) / (8 * len(right)))
+    assert found["pass_at_n"] == pytest.approx(sum(map(bool, right)) / len(right))

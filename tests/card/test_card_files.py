@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,34 @@ def test_the_verb_reads_files_and_says_where_its_threshold_is_from(tmp_path: Pat
                 Draft202012Validator(schema).validate(json.loads(line))
     calibration = json.loads((SCHEMAS / "calibration.json").read_text("utf-8"))
     Draft202012Validator(calibration).validate(json.loads((tmp_path / "b" / "calibration.json").read_text("utf-8")))
+
+
+def test_chains_that_share_a_step_keep_their_own_labels(tmp_path: Path) -> None:
+    problem = worlds.problems("charts:validation", 1)[0]
+    right = worlds.chain(problem, random.Random(1))
+    shared = [replace(right, answer=answer) for answer in ("1", "2", "3")]
+    rows = []
+    for number, (chain, first) in enumerate(zip(shared, (1.0, 0.0, 1.0), strict=True)):
+        labels = StepLabels((first, *[1.0] * (len(chain.steps) - 1)), 0.0, "rollouts")
+        details = {"drawn": [4] * len(chain.steps), "right": [int(4 * first)] * len(chain.steps)}
+        rows.append(Labelled(f"{problem.id}/{number}", problem, chain, labels, {}, details))
+    write(tmp_path / "labels.jsonl", "labels", [row.to_json() for row in rows])
+    (record,) = judging.judge(LabelFile.read(tmp_path / "labels.jsonl"), ScriptedScorer(), tmp_path / "records.jsonl")
+    firsts = [record["nodes"][chain["path"][0]] for chain in record["chains"]]
+    assert [node["label"] for node in firsts] == [1.0, 0.0, 1.0] and firsts[0] is firsts[2]
+    assert [tuple(node["rollouts"]) for node in firsts[:2]] == [(8, 8), (4, 0)]
+
+
+def test_a_limit_takes_all_chains_of_its_questions(tmp_path: Path) -> None:
+    rows = [process(0, -1, 0.5), process(1, -1, 0.5), process(0, -1, 0.5)]
+    source = LabelFile.read(save(tmp_path / "mixed.jsonl", rows), limit=1)
+    assert len(source.problems) == 1 and len(source.cases(source.problems)[0].items) == 2
+
+
+def test_a_file_that_was_changed_is_not_taken_for_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = save(tmp_path / "gsm8k.jsonl", PROCESS)
+    words = ["card", "--file", str(file), "--reward", "scripted", "--policy", "scripted", "--out", str(tmp_path / "a")]
+    assert main(words) == main(words) == 0
+    save(file, PROCESS[:3])
+    capsys.readouterr()
+    assert main(words) == 2 and "other settings (files)" in capsys.readouterr().err

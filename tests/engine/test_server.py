@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import threading
@@ -12,7 +13,12 @@ import pytest
 from loopback import serving
 
 from cos.engine.server import Refused, Server
-from cos.errors import UserError
+from cos.errors import Away, UserError
+from cos.models.scripted import ScriptedPolicy, ScriptedScorer
+from cos.protocols import Prompt
+from cos.search.asking import Settings
+from cos.search.growth import Search
+from cos.search.scheduler import run
 
 BODIES = [{"model": "m", "number": number} for number in range(40)]
 EXPECTED = [number * 2 for number in range(40)]
@@ -109,3 +115,21 @@ def test_one_clear_line_where_there_is_no_server_or_no_such_model() -> None:
         client = Server(server.name[:-2])  # the only one there
         assert (client.model, client.longest, client.tokens(["a"])) == ("m", 2048, None)
         client.close()
+
+
+def test_a_server_that_stays_away_ends_the_work_and_blames_no_problem() -> None:
+    with serving(double) as server:
+        client = Server(server.name, patience=0.1, first_wait=0.02)
+    with pytest.raises(Away, match="the server has failed for"):
+        client.ask("double", BODIES[:1], read)
+    client.close()
+
+
+def test_searches_end_with_the_server() -> None:
+    def gone(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
+        raise Away("gone")
+
+    two = [Search(Prompt(question), "best_of_n", Settings(n=2)) for question in ("How many?", "Which?")]
+    with pytest.raises(Away):
+        list(run(two, ScriptedPolicy(gone), ScriptedScorer()))
+    assert not any(search.trace.ended for search in two)

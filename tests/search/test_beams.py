@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -216,3 +217,16 @@ def test_paths_that_are_all_finished_at_once_end_the_search() -> None:
         trace = searched(method, Settings(n=8, width=4), two, lambda prompt, texts: 0.7)
         assert trace.ended == "answered" and {node.status for node in trace.pool()} == {"finished", "chosen"}
         assert sum(leaf.count for leaf in trace.pool()) == 8 + (8 if method == "lookahead" else 0)
+
+
+def test_what_was_looked_ahead_to_takes_no_place_of_its_own() -> None:
+    """Every draw is the same step, which the look-ahead wrote before: it stands for the round's draws, and for no more."""
+
+    def alike(prompt: Prompt, texts: tuple[str, ...], rng: random.Random) -> str:
+        if len(texts) == STEPS:
+            return answer_text(STEPS, "1")
+        return step_text(len(texts), "same" if texts else str(rng.getrandbits(60)))
+
+    trace = searched("lookahead", Settings(n=4, width=4), alike)
+    ranks = {int(of) for node in trace.nodes for of in re.findall(r"rank \d+ of (\d+)", node.why or "")}
+    assert ranks == {4}

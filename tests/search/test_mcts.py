@@ -12,8 +12,9 @@ from search_scripts import PROMPT, STEPS, by_hash, lengths, numbers, step_text
 from cos.models.scripted import ScriptedPolicy, ScriptedScorer
 from cos.protocols import Prompt
 from cos.search.asking import Settings
+from cos.search.growth import Search
 from cos.search.mcts import puct
-from cos.search.scheduler import solve
+from cos.search.scheduler import run, solve
 from cos.search.trace import SearchTrace
 
 
@@ -117,3 +118,10 @@ def test_paths_that_come_to_nothing_are_left() -> None:
     for value in ("reward", "rollout"):
         trace = searched(endless, n=8, width=2, max_steps=3, mcts_value=value)
         assert trace.ended == "no_answer" and not [node for node in trace.nodes if node.status == "open"]
+
+
+def test_a_given_start_that_nothing_comes_of_ends_without_an_answer() -> None:
+    search = Search(PROMPT, "mcts", Settings(n=4, width=2), given=(step_text(0, "1"),))
+    for _ in run([search], ScriptedPolicy(lambda prompt, texts, rng: "no step at all"), ScriptedScorer(by_hash)):
+        pass
+    assert search.trace.ended == "no_answer"

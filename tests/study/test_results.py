@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, sem, t
 
 from cos.metrics import holm, mcnemar, wilson
 from cos.study.results import (
@@ -42,15 +42,32 @@ def test_one_seed_is_resampled_as_scipy_does() -> None:
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
 
 
-def test_what_seeds_do_is_in_the_interval() -> None:
-    """Three trainings that differ much on problems that do not differ: only seeds can make it wide."""
-    table_of = np.array([[0.2] * 50, [0.5] * 50, [0.8] * 50])
-    found = over_seeds(table_of)
-    assert found.value == pytest.approx(0.5) and found.low == pytest.approx(0.2) and found.high == pytest.approx(0.8)
+def test_where_problems_do_not_differ_it_is_students_interval_over_seeds() -> None:
+    """Three trainings that differ much on problems that do not differ."""
+    found = over_seeds(np.array([[0.2] * 50, [0.5] * 50, [0.8] * 50]))
+    assert found.value == pytest.approx(0.5)
+    assert (found.low, found.high) == pytest.approx(t.interval(0.95, df=2, loc=0.5, scale=0.3 / math.sqrt(3)))
     same = over_seeds(np.array([[0.5] * 50] * 3))
     assert same.low == same.high == pytest.approx(0.5)
     with pytest.raises(ValueError, match="no values"):
         over_seeds([])
+
+
+def test_where_seeds_do_not_differ_it_is_students_interval_over_problems() -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    found = over_seeds(np.stack([values] * 3))
+    assert (found.low, found.high) == pytest.approx(t.interval(0.95, df=39, loc=values.mean(), scale=sem(values)))
+
+
+@pytest.mark.parametrize(("by_seed", "by_problem", "by_chance"), [(0.05, 0.2, 0.4), (0.2, 0.05, 0.05), (0.0, 0.3, 0.3)])
+def test_three_seeds_hold_the_truth_as_often_as_they_say(by_seed: float, by_problem: float, by_chance: float) -> None:
+    """Trainings whose true mean is 0, drawn 400 times: 95 % of the intervals hold it. (Much by seed: 76 % of a bootstrap's.)"""
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(400):
+        values = by_seed * rng.normal(size=(3, 1)) + by_problem * rng.normal(size=(1, 60)) + by_chance * rng.normal(size=(3, 60))
+        found = over_seeds(values)
+        held += found.low <= 0 <= found.high
+    assert held >= 0.93 * 400
 
 
 def test_a_statistic_is_the_mean_over_seeds() -> None:

@@ -212,6 +212,11 @@ def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     sft.run(fresh(), sft.Config(str(tmp_path), worlds=WORLDS, schedule=schedule(1)))
     with pytest.raises(UserError, match="other settings"):
         sft.run(fresh(), sft.Config(str(tmp_path), worlds=WORLDS, schedule=schedule(2)))
+    other = fresh()
+    with torch.no_grad():
+        other.head.weight.mul_(2)
+    with pytest.raises(UserError, match=r"other settings \(model\)"):  # its checkpoints would be taken for this one's
+        sft.run(other, sft.Config(str(tmp_path), worlds=WORLDS, schedule=schedule(1)))
 
 
 def test_the_schedule_warms_up_and_falls_to_its_last_share() -> None:
