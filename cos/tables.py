@@ -60,6 +60,8 @@ def _equal_flops(summary: dict[str, Any]) -> list[str]:
             best = max(rows, key=lambda row: row["accuracy"])
             low, high = best["ci95"]
             said = "better than voting" if low > 0 else "worse than voting" if high < 0 else "not shown to differ from voting"
+            if (low > 0 or high < 0) and best["p_holm"] > 0.05:
+                said += " by its interval, not by Holm's p"
             if best["capped"] and low > 0:
                 said = "better, but not at equal cost; draw a larger pool"
             start = f"no equal FLOPs, {best['vote_flops'] / best['flops']:.2f} of them" if best["capped"] else "equal FLOPs"

@@ -7,6 +7,7 @@ import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import wraps
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
@@ -33,6 +34,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def said(problem: UserError) -> gr.Error:
+    """The message in a corner of the page. Gradio takes it for HTML, and it may quote a file from outside."""
+    return gr.Error(escape(str(problem), quote=False), print_exception=False)
+
+
 def plainly(handler: Callable[P, R]) -> Callable[P, R]:
     """A handler whose `UserError` becomes one line on the visitor's screen."""
 
@@ -41,7 +47,7 @@ def plainly(handler: Callable[P, R]) -> Callable[P, R]:
         try:
             return handler(*args, **kwargs)
         except UserError as problem:
-            raise gr.Error(str(problem), print_exception=False) from None
+            raise said(problem) from None
 
     return wrapped
 
@@ -54,7 +60,7 @@ def plainly_later(handler: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[A
         try:
             return await handler(*args, **kwargs)
         except UserError as problem:
-            raise gr.Error(str(problem), print_exception=False) from None
+            raise said(problem) from None
 
     return wrapped
 

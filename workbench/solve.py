@@ -22,7 +22,7 @@ from cos.search.methods import METHODS, Settings
 from workbench import estimate, lent, parts, render, theme
 from workbench.inputs import ANY, WORLDS, drawing, examples, kinds, new_puzzle, read_picture, read_prompt, read_settings, truth_of
 from workbench.limits import LIMITS
-from workbench.parts import PANELS, QUIET, buttons, frame, plainly, visitor
+from workbench.parts import PANELS, QUIET, buttons, frame, plainly, said, visitor
 from workbench.runs import Run
 from workbench.session import Session, in_order
 
@@ -83,7 +83,7 @@ class Handlers:
             run = await asyncio.to_thread(ask)
         except UserError as problem:
             yield [render.status(str(problem), "wrong"), *buttons(False), *[gr.skip()] * PANELS, gr.skip()]
-            raise gr.Error(str(problem), print_exception=False) from None
+            raise said(problem) from None
         view.run, view.picked, view.threshold, view.aggregator = run, {}, threshold or 0.0, aggregator
         async for shown in parts.follow(self.session, view, run):
             yield [*shown, parts.code(run) if run.done.is_set() else gr.skip()]

@@ -22,7 +22,7 @@ from cos.template import TemplateError, pieces
 from workbench import parts, render
 from workbench.inputs import read_settings
 from workbench.limits import LIMITS
-from workbench.parts import QUIET, buttons, plainly, visitor
+from workbench.parts import QUIET, buttons, plainly, said, visitor
 from workbench.runs import Run
 from workbench.session import Session, View
 
@@ -174,7 +174,7 @@ class Handlers:
             branch = await asyncio.to_thread(ask)
         except UserError as problem:
             yield [render.status(str(problem), "wrong"), *buttons(False), gr.skip(), gr.skip()]
-            raise gr.Error(str(problem), print_exception=False) from None
+            raise said(problem) from None
         view.run, view.picked = branch, {}
         async for shown in parts.follow(self.session, view, branch, 1):
             yield [*shown, parts.code(branch)]

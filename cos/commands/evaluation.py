@@ -166,4 +166,4 @@ def _figure(summary: dict[str, Any], out: Path) -> None:
     figure.update_layout(paper_bgcolor="white")
     figure.write_html(out / "curves.html", include_plotlyjs=True)
     with contextlib.suppress(ImportError, RuntimeError, ValueError):
-        figure.write_image(out / "curves.png", scale=2)
+        figure.write_image(out / "curves.png", width=1000, height=480, scale=2)

@@ -24,6 +24,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,10 @@ class Node:
     def from_json(cls, row: Mapping[str, Any]) -> Node:
         """The inverse of `to_json`; unknown keys are ignored."""
         known = {key: row[key] for key in cls.__dataclass_fields__ if key in row}
+        if wrong := next(
+            (key for key in ("text", "name", "thought", "reflection", "answer") if not isinstance(known.get(key, ""), str | None)), None
+        ):
+            raise ValueError(f"{wrong} {known[wrong]!r} is no text")
         merged = [list(path) for path in row.get("merged", [])]  # a copy: the node's grows, the event's stays
         return cls(**{**known, "path": tuple(row["path"]), "merged": merged})
 
@@ -229,7 +234,7 @@ class SearchTrace:
 
     def _on_scored(self, event: Mapping[str, Any]) -> None:
         for id, reward in event["rewards"]:
-            self.nodes[id].reward = reward
+            self.nodes[id].reward = _number(reward)
         for id, chance in event.get("chances", []):
             self.nodes[id].chance = chance
 
@@ -246,6 +251,8 @@ class SearchTrace:
             node.status = "chosen"
 
     def _on_ended(self, event: Mapping[str, Any]) -> None:
+        if event["ended"] not in ENDINGS:
+            raise ValueError(f"ending {event['ended']!r} is none of {', '.join(ENDINGS)}")
         self.ended, self.ended_why = event["ended"], event["why"]
 
     def _unknown(self, event: Mapping[str, Any]) -> None:
@@ -263,6 +270,13 @@ def without_times(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: without_times(item) for key, item in value.items() if key != "seconds"}
     return [without_times(item) for item in value] if isinstance(value, list) else value
+
+
+def _number(value: Any) -> Any:
+    """A reward. Raises ValueError for what is none."""
+    if value is None or isinstance(value, Real):
+        return value
+    raise ValueError(f"reward {value!r} is no number")
 
 
 def _journal(text: str) -> list[dict[str, Any]]:

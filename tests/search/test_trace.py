@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -148,3 +149,18 @@ def test_node_json_is_a_round_trip() -> None:
     node = Node(3, 1, (0, 2), 2, text="x", answer="5", merged=[[0, 4]], reward=0.5, status="finished")
     again = Node.from_json({**json.loads(json.dumps(node.to_json())), "newer": 1})
     assert again.to_json() == node.to_json() and again.count == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "reason"),
+    [
+        ("ended", lambda event: event.update(ended="perhaps"), "ending 'perhaps' is none of"),
+        ("expanded", lambda event: event["nodes"][0].update(name=7), "name 7 is no text"),
+        ("scored", lambda event: event["rewards"][0].__setitem__(1, "high"), "reward 'high' is no number"),
+    ],
+)
+def test_a_trace_that_was_tampered_with_is_one_line(kind: str, change: Any, reason: str) -> None:
+    row = json.loads(json.dumps(solve(Prompt("How many?"), ScriptedPolicy(), ScriptedScorer(), "best_of_n", Settings(n=2)).to_json()))
+    change(next(event for event in row["events"] if event["kind"] == kind))
+    with pytest.raises(UserError, match=f"damaged .*{reason}"):
+        SearchTrace.from_json(row)

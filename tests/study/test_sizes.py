@@ -10,6 +10,7 @@ import torch
 from tiny_models import tiny
 from world_script import world_policy
 
+from cos.errors import UserError
 from cos.models.vlm import load
 from cos.study import sizes, work
 from cos.study.sizes import Config, shortened
@@ -30,7 +31,7 @@ def test_a_shortened_model_is_the_first_layers_of_the_long_one(tmp_path: Path) -
     again = load(tmp_path / "short").model.model.language_model
     assert len(again.layers) == 2 and torch.allclose(again(input_ids=ids).last_hidden_state, wanted, atol=1e-5)
     for layers in (0, 3):
-        with pytest.raises(ValueError, match=f"{layers} layers of 2"):
+        with pytest.raises(UserError, match=f"{layers} layers of 2"):
             shortened(short, layers)
 
 

@@ -27,6 +27,7 @@ from cos.template import FORMAT_TOKENS
 from tools import load_test
 from workbench.inputs import examples, read_encoded, read_picture
 from workbench.limits import LIMITS
+from workbench.parts import said
 from workbench.render import bundle, panel
 
 ROOT = Path(__file__).parent.parent.parent
@@ -231,3 +232,9 @@ def test_ten_thousand_nodes_are_drawn_in_part() -> None:
     trace.apply({"kind": "expanded", "round": 1, "nodes": rows, "merged": []})
     page, whole = panel(trace), bundle([trace])
     assert len(page) < 400_000 and len(whole) < 1_000_000 and "of 10,001 nodes are not drawn" in page
+
+
+def test_a_message_that_quotes_a_file_is_no_markup() -> None:
+    """Gradio takes the text of an error for HTML."""
+    toast = said(UserError("records.jsonl, line 1: schema '<img src=x onerror=alert(1)>' is unknown"))
+    assert "&lt;img" in toast.message and "<" not in toast.message
