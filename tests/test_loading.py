@@ -93,6 +93,18 @@ def test_a_fingerprint_follows_the_weights(tiny: Path, tmp_path: Path) -> None:
     weights.write_bytes(kept)
 
 
+def test_a_fingerprint_of_a_large_file_sees_a_changed_matrix_anywhere(tmp_path: Path) -> None:
+    size, width = 48 * 2**20, 2**18
+    found = set()
+    for start in (None, 0, 6 * 2**20, size // 2 + 12_345, size - width):
+        content = bytearray(size)
+        if start is not None:
+            content[start : start + width] = b"\1" * width
+        (tmp_path / "model.safetensors").write_bytes(content)
+        found.add(fingerprint(str(tmp_path), "policy"))
+    assert len(found) == 5
+
+
 def test_a_calibration_lies_beside_the_weights_it_was_fitted_on(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert load_calibration(str(tiny)) is None and calibration_file("scripted") is None and calibration_file("confidence:embedded") is None
     about = {"reward": fingerprint(str(tiny), "reward")}

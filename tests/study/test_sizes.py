@@ -31,7 +31,7 @@ def test_a_shortened_model_is_the_first_layers_of_the_long_one(tmp_path: Path) -
     again = load(tmp_path / "short").model.model.language_model
     assert len(again.layers) == 2 and torch.allclose(again(input_ids=ids).last_hidden_state, wanted, atol=1e-5)
     for layers in (0, 3):
-        with pytest.raises(UserError, match=f"{layers} layers of 2"):
+        with pytest.raises(UserError, match=f"{layers} layers are asked for; it has 2"):
             shortened(short, layers)
 
 
