@@ -62,11 +62,6 @@ def problems(spec: str, n: int, seed: int = 0, source: benchmarks.Source | None 
     return [next(streams[index % len(streams)]) for index in range(n)]
 
 
-def refusal_problems(split: str, n: int, seed: int = 0) -> list[Problem]:
-    """`n` problems with a question from a world and a picture that doesn't hold what it asks for."""
-    return problems(f"refusals:{split}", n, seed)
-
-
 def draw(problem: Problem) -> Image.Image:
     """The problem's picture, RGB; several pictures of a benchmark's item are joined into one."""
     if isinstance(problem, Item):

@@ -19,6 +19,7 @@ import torch
 from cos.errors import UserError
 from cos.models.hub import NOTES
 from cos.models.vlm import VLM
+from cos.problems.meta import is_meta, read_meta
 from cos.runs import Run
 from cos.store import digest
 from cos.train import arithmetic
@@ -84,7 +85,10 @@ class Schedule:
 def start(out: str, vlm: VLM, config: Mapping[str, Any], seed: int) -> Run:
     """The run in folder `out`, begun or gone on with; the first process writes it. Raises UserError where it was begun with other settings,
     from another model or with other rows: its checkpoints would be taken for ones of this training."""
-    files = {name: digest(path) for name in ("data", "pool") if (path := config.get(name)) and Path(path).is_file()}
+    given = {name: Path(path) for name in ("data", "pool") if (path := config.get(name)) and Path(path).is_file()}
+    if "data" in given and is_meta(given["data"]):
+        given |= {f"data {part.name}": part.rows for part in read_meta(given["data"])}
+    files = {name: digest(path) for name, path in given.items() if path.is_file()}
     with processes().first_before():
         return Run.start(Path(out), {**config, "model": fingerprint(vlm, torch.bfloat16).hex(), "files": files}, seed)
 

@@ -17,6 +17,7 @@ from cos.problems.meta import DataSet, check, read_meta
 from cos.problems.released import write_rows
 from cos.problems.released_rows import sft_row
 from cos.train.files import read_rows
+from cos.train.loop import start
 
 CHAIN = Chain((Step("Read", "Red is 3.", "Seen."),), "3")
 
@@ -63,6 +64,16 @@ def test_trainings_read_meta_files(meta: Path) -> None:
     meta.write_text(json.dumps({"one": {**sets["one"], "repeat_time": 0.1}}))
     with pytest.raises(UserError, match="no row is left"):
         read_rows(meta, "nowhere", "sft", encoder, 2048)
+
+
+def test_a_training_goes_on_only_with_the_rows_of_all_its_sets(meta: Path, tmp_path: Path) -> None:
+    vlm = build(SHAPE, make_tokenizer(TEXTS, size=320))
+    config = {"data": str(meta)}
+    start(str(tmp_path / "run"), vlm, config, 0)
+    start(str(tmp_path / "run"), vlm, config, 0)
+    write_rows(tmp_path / "two.jsonl", [sft_row("Another question", CHAIN, "two.png")])
+    with pytest.raises(UserError, match=r"other settings \(files\)"):
+        start(str(tmp_path / "run"), vlm, config, 0)
 
 
 @pytest.mark.parametrize(

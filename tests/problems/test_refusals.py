@@ -18,13 +18,13 @@ from cos.problems import refusals, textures
 from cos.problems.world import SPLITS, home
 
 LOOK = Step("look", "The picture shows no bar chart.", "It looks like noise.")
-SOME = [*worlds.problems("all:train", 3), *worlds.refusal_problems("train", 2)]
+SOME = [*worlds.problems("all:train", 3), *worlds.problems("refusals:train", 2)]
 DECIDE = Step("decide", "The question can't be answered.", "This follows from the first step.")
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_refusing_is_right_where_it_should_be(split: str) -> None:
-    made = worlds.refusal_problems(split, 60, 3)
+    made = worlds.problems(f"refusals:{split}", 60, 3)
     hurt = 0
     for problem in made:
         rng = random.Random(problem.id)
@@ -66,7 +66,7 @@ def test_true_sentences_about_other_worlds() -> None:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_pictures_and_descriptions(split: str) -> None:
-    for problem in worlds.refusal_problems(split, 24, 5):
+    for problem in worlds.problems(f"refusals:{split}", 24, 5):
         picture = worlds.draw(problem)
         assert picture.mode == "RGB" and min(picture.size) >= 256
         assert picture.tobytes() == worlds.draw(problem).tobytes()
@@ -82,7 +82,7 @@ def test_photographs_and_contents_are_split() -> None:
     for one, other in combinations(("train", "validation", "test"), 2):
         assert not used[one] & used[other]
     for split in ("train", "validation", "test"):
-        for problem in worlds.refusal_problems(split, 12):
+        for problem in worlds.problems(f"refusals:{split}", 12):
             for content in (problem.truth["content"], problem.truth["ask"]["truth"]["content"]):
                 assert home(content) == split
             if problem.kind in refusals.WORLDS:
@@ -110,7 +110,7 @@ def test_no_text_breaks_the_door(thought: str, reflection: str) -> None:
 
 
 def test_noise_is_noise() -> None:
-    problem = next(one for one in worlds.refusal_problems("train", 200) if one.kind == "noise")
+    problem = next(one for one in worlds.problems("refusals:train", 200) if one.kind == "noise")
     asked = problem.truth["ask"]["world"]
     thing = {"charts": "bar chart", "scenes": "coloured shapes", "digits": "handwritten digits"}[asked]
     assert worlds.check(problem, Step("", f"The picture shows no {thing}.", "It looks like noise.")).label == 1
