@@ -161,7 +161,8 @@ def _quality(found: Labels, seed: int) -> list[Point]:
     for name, labels in found.items():
         by_problem: dict[str, list[tuple[Labelled, Labelled]]] = {}
         for one in labels:
-            by_problem.setdefault(one.problem.id, []).append((one, truth[one.id]))
+            learned = replace(one, details={})  # the labels as they are learned, not the shares that hard ones were cut from
+            by_problem.setdefault(one.problem.id, []).append((learned, truth[one.id]))
         groups = list(by_problem.values())
         for key, says in (("auc", "AUC of the labels"), ("same", "steps labelled as the truth"), ("first_error", "same first error")):
             points.append(statistic(says, name, len(groups), [_agreement(groups, key)], seed, draws=200))

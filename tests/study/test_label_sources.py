@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 from world_script import world_policy
 
 from cos import rounds
@@ -87,6 +89,12 @@ def test_the_study_goes_from_labels_to_search(home: Work, monkeypatch: pytest.Mo
     assert [(name, seed) for name, _, seed in asked] == [(name, seed) for name in names for seed in (0, 1)]
     quality, card, accuracy = ({(point.series, point.x): point for point in panel.points} for panel in result.panels)
     assert quality["steps labelled as the truth", "truth"].value == quality["same first error", "judge, 0% wrong"].value == 1.0
+    own, truth = (sources(CONFIG, home)[name] for name in ("roll-outs 4, hard", "truth"))
+    steps = [
+        (ours, true) for one, known in zip(own, truth, strict=True) for ours, true in zip(one.labels.steps, known.labels.steps, strict=True)
+    ]
+    both = np.array([pair for pair in steps if None not in pair])
+    assert quality["AUC of the labels", "roll-outs 4, hard"].value == pytest.approx(roc_auc_score(both[:, 1], both[:, 0]))
     assert {x for _, x in accuracy} == set(names) and {x for _, x in card} <= set(names)
     assert all(row.value == 0.0 for row in result.differences if row.theirs == "truth")  # the same model for every source
 
