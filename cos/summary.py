@@ -23,8 +23,9 @@ COSTS = ("tokens", *Meter.__dataclass_fields__)
 """The counters of a method's cost, means of a problem."""
 UNREWARDED = (*ONE_CHAIN, "vote")
 """Methods that no reward guides."""
-REFERENCES = ("vote", "best_of_n")
-"""What every method is compared with: voting, which needs no rewards, and choosing among whole chains, which needs no search."""
+REFERENCES = ("greedy", "vote", "best_of_n")
+"""What every method is compared with: the one likeliest chain, voting, which needs no rewards, and choosing among whole chains, which needs
+no search."""
 
 
 def summarise(records: Sequence[Record], seed: int = 0) -> dict[str, Any]:

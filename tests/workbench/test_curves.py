@@ -78,7 +78,7 @@ def test_the_figures_are_those_of_the_records(do: curves.Handlers) -> None:
     assert "4 questions" in status and "pass@2 75.0%" in status
     lines = {line.name: (list(line.x), list(line.y)) for line in plot.data}
     assert lines["best of n"] == ([1, 2], [0.75, 0.75]) and lines["greedy"] == ([1], [0.5]) and lines["pass@N"][1] == [0.375, 0.75]
-    assert "<b>75.0%</b>" in tables and "greedy less best of n" in tables and "-25.0" in tables
+    assert "<b>75.0%</b>" in tables and "best of n less greedy" in tables and "+25.0" in tables
     assert "best of n right, greedy wrong: 2" in cases and "✗ 1" in cases and "✓ 2" in cases and "<button" not in cases
 
 
